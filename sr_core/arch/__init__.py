@@ -1,0 +1,1 @@
+"""Architectures: one readable file each, a spec in and a module out."""
