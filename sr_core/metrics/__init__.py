@@ -1,0 +1,1 @@
+"""How close two pictures are: arrays in, a float out, the data range always given."""
