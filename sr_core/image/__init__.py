@@ -1,0 +1,1 @@
+"""Photos: bytes to a Picture and back."""
