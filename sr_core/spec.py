@@ -151,8 +151,10 @@ def spec_from_json(record: Mapping[str, Any]) -> SwinIRSpec:
     if arch != "swinir":
         raise OptionError(f"The architecture {arch!r} is not known here; known is 'swinir'.")
     try:
+        for name in ("scale", "embed_dim", "head_dim", "window", "features", "channels"):
+            fields[name] = _whole(fields[name])
         for name in ("heads", "hidden"):
-            fields[name] = tuple(tuple(int(n) for n in stage) for stage in fields[name])
+            fields[name] = tuple(tuple(_whole(n) for n in stage) for stage in fields[name])
         fields["mean"] = tuple(float(value) for value in fields["mean"])
         return SwinIRSpec(**fields)
     except (KeyError, TypeError, ValueError) as error:
@@ -184,3 +186,10 @@ class Variant:
         if not re.fullmatch(r"[a-z0-9._-]{1,64}", name):
             raise OptionError(f"A variant id has 1 to 64 of a-z, 0-9, '.', '_' and '-'; {name!r} does not fit.")
         return name
+
+
+def _whole(value: Any) -> int:
+    """Returns a JSON value that must be a whole number; true and 60.0 are none."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a whole number")
+    return value

@@ -82,7 +82,7 @@ def read_header(path: Path) -> tuple[str, SwinIRSpec]:
         return header["id"], spec_from_json(json.loads(header["spec"]))
     except FileNotFoundError as error:
         raise WeightsError(f"The weight file {path.name} is missing.") from error
-    except (SafetensorError, OSError, ValueError, OptionError) as error:
+    except (SafetensorError, OSError, TypeError, ValueError, OptionError) as error:
         raise WeightsError(f"The weight file {path.name} is damaged or of an unknown kind: {error}") from error
     except KeyError as error:
         raise WeightsError(f"The weight file {path.name} does not say which model it belongs to.") from error
@@ -145,7 +145,9 @@ def load_official(path: Path, spec: SwinIRSpec) -> SwinIR:
         if isinstance(stored, dict) and key in stored:
             tensors = cast(Any, stored[key])
             break
-    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+    if not isinstance(tensors, dict) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in tensors.items()
+    ):
         raise WeightsError(f"The checkpoint {path.name} holds no table of weights.")
     return _load(_from_official(cast(dict[str, Tensor], tensors), spec, path.name), spec, path.name)
 
