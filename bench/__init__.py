@@ -1,0 +1,1 @@
+"""Measurements of the project against independent implementations; the demo never imports this."""

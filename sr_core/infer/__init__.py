@@ -1,0 +1,1 @@
+"""Running a network over a whole picture, tile by tile."""
