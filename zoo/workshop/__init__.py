@@ -1,0 +1,1 @@
+"""Making models: what the running demo never imports."""

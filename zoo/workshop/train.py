@@ -1,0 +1,274 @@
+"""Training: any registered architecture, on a folder of photos, on a CPU or a GPU.
+
+One run writes ``checkpoint.pt`` (everything needed to go on), ``best.safetensors`` (the averaged weights that
+scored best so far) and ``log.jsonl`` into its folder.
+"""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from sr_core.arch.build import build, parameter_count
+from sr_core.arch.swinir import SwinIR
+from sr_core.arch.weights import save_weights
+from sr_core.errors import OptionError
+from sr_core.metrics.fidelity import psnr_db
+from sr_core.spec import Variant
+from zoo.workshop.grow import start_as_interpolation, start_local
+from zoo.workshop.photos import PairBatches, PhotoPair, load_pairs, validation_pairs
+
+__all__ = ["Optimizer", "TrainOptions", "train", "validate"]
+
+Optimizer: TypeAlias = Literal["adam", "muon"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """How to train.
+
+    Attributes:
+        photos: Folder of training photos.
+        validation: Benchmark folder; its Y-PSNR decides which weights are kept.
+        out: Folder of the run.
+        steps: Length of the run; the cosine schedule ends here.
+        batch: Crops in a step.
+        patch: Side of a crop on the low-resolution side; a multiple of the window saves padding.
+        learning_rate: At the top of the schedule.
+        optimizer: ``adam`` for all weights, or ``muon`` for the matrices and Adam for the rest.
+        warmup: Steps over which the learning rate rises from zero.
+        final_rate: The learning rate at the end, as a part of ``learning_rate``.
+        ema: Decay of the averaged weights, which are what is validated and kept.
+        charbonnier: Epsilon of the loss sqrt(d^2 + eps^2), in units of full intensity; 0 is plain L1.
+        cell: Side of a square in contact strips, or None for plain photos.
+        candidates: Crops drawn for each place in a batch, of which the most detailed is taken.
+        seed: Of the weights and of the crops.
+        every: Steps between validations and checkpoints.
+        earlier_steps: Steps that the weights it begins from were trained for; counted in with the kept weights.
+        threads: Processor threads, or None for torch's own choice.
+    """
+
+    photos: Path
+    validation: Path
+    out: Path
+    steps: int
+    batch: int = 16
+    patch: int = 64
+    learning_rate: float = 5e-4
+    optimizer: Optimizer = "adam"
+    warmup: int = 200
+    final_rate: float = 0.0
+    ema: float = 0.999
+    charbonnier: float = 1e-3
+    cell: int | None = None
+    candidates: int = 1
+    seed: int = 0
+    every: int = 500
+    earlier_steps: int = 0
+    threads: int | None = None
+
+
+def train(
+    variant: Variant,
+    options: TrainOptions,
+    start: SwinIR | None = None,
+    on_event: Callable[[str, dict[str, object]], None] = lambda _event, _record: None,
+) -> float:
+    """Trains a variant, going on from the checkpoint in ``options.out`` when there is one.
+
+    Args:
+        variant: What is trained; ``best.safetensors`` is written under its id.
+        options: How.
+        start: Weights to begin from; by default attention begins locally, and the network as a
+            bicubic enlargement where it can.
+        on_event: Called with each record after it was logged: ``start``, then a ``score`` per validation.
+
+    Returns:
+        The best Y-PSNR on the validation folder, in dB.
+
+    Raises:
+        OptionError: A folder holds no photos, or the checkpoint is of another variant.
+    """
+    torch.manual_seed(options.seed)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    options.out.mkdir(parents=True, exist_ok=True)
+    scale = variant.spec.scale
+    pairs = load_pairs(options.photos, scale=scale, cell=options.cell)
+    batches = PairBatches(
+        pairs,
+        scale=scale,
+        patch=options.patch,
+        batch=options.batch,
+        seed=options.seed,
+        candidates=options.candidates,
+    )
+    truth = validation_pairs(options.validation, scale=scale)
+    run = _Run.begin(variant, options, start, batches, device)
+
+    def log(event: str, record: dict[str, object]) -> None:
+        with (options.out / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"event": event, "step": run.step, **record}) + "\n")
+        on_event(event, record)
+
+    log("start", {"id": variant.id, "device": device.type, "parameters": parameter_count(run.module),
+                  **{key: str(value) for key, value in asdict(options).items()}})  # fmt: skip
+    started, losses = time.monotonic(), list[float]()
+    with tqdm(total=options.steps, initial=run.step, unit="step", smoothing=0.05, mininterval=1.0) as bar:
+        while run.step < options.steps:
+            losses.append(run.advance())
+            bar.update()
+            if run.step % options.every == 0 or run.step == options.steps:
+                score = validate(run.averaged, truth, device)
+                improved = run.keep(score)
+                log("score", {"loss": round(float(np.mean(losses)), 6), "psnr_y_db": round(score, 4),
+                              "best_db": round(run.best_db, 4),
+                              "seconds": round(time.monotonic() - started, 1)})  # fmt: skip
+                bar.set_postfix(loss=f"{np.mean(losses):.5f}", psnr_y=f"{score:.3f}", best=improved)
+                losses.clear()
+    return run.best_db
+
+
+def validate(module: SwinIR, pairs: list[PhotoPair], device: torch.device) -> float:
+    """Returns the mean Y-PSNR in dB: whole pictures, result rounded to 8 bits, border of ``scale`` pixels."""
+    scale, scores = module.spec.scale, list[float]()
+    module.eval()
+    with torch.inference_mode():
+        for pair in pairs:
+            low = torch.from_numpy(pair.low.copy()).permute(2, 0, 1)[None].float().div(255).to(device)
+            result = module(low)[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+            scores.append(psnr_db(result, pair.high, data_range=255, border=scale, channels="y"))
+    return float(np.mean(scores))
+
+
+class _Run:
+    """The state of a run: network, average, optimizers, crops and the step."""
+
+    def __init__(
+        self, variant: Variant, options: TrainOptions, module: SwinIR, batches: PairBatches, device: torch.device
+    ) -> None:
+        self.variant, self.options, self.batches, self.device = variant, options, batches, device
+        self.module = module.to(device).train()
+        self.averaged = build(variant.spec).to(device).eval()
+        self.averaged.load_state_dict(module.state_dict())
+        self.optimizers = _optimizers(module, options)
+        self.step, self.best_db = 0, -math.inf
+
+    @classmethod
+    def begin(
+        cls,
+        variant: Variant,
+        options: TrainOptions,
+        start: SwinIR | None,
+        batches: PairBatches,
+        device: torch.device,
+    ) -> "_Run":
+        """Returns a fresh run, or the one that the folder's checkpoint holds."""
+        module = start
+        if module is None:
+            module = build(variant.spec)
+            start_local(module)
+            if variant.spec.upsampler == "pixelshuffledirect" and variant.spec.resi_connection == "1conv":
+                start_as_interpolation(module)
+        run = cls(variant, options, module, batches, device)
+        path = options.out / "checkpoint.pt"
+        if path.is_file():
+            run._restore(cast(dict[str, Any], torch.load(path, map_location=device, weights_only=True)))
+        return run
+
+    def advance(self) -> float:
+        """Makes one step and returns its loss."""
+        rate = _rate(self.step, self.options)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate * group["rate_factor"]
+        low, high = (side.to(self.device, non_blocking=True) for side in self.batches.draw())
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16_is_fast(self.device)):
+            result = self.module(low)
+        loss = _charbonnier(result.float() - high, self.options.charbonnier)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.step += 1
+        decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.averaged.parameters(), self.module.parameters(), strict=True):
+                kept.lerp_(new, 1 - decay)
+        return float(loss.detach())
+
+    def keep(self, score: float) -> bool:
+        """Writes the checkpoint, and the averaged weights when they scored best; returns whether they did."""
+        improved = score > self.best_db
+        self.best_db = max(self.best_db, score)
+        if improved:
+            note = {"steps": str(self.options.earlier_steps + self.step), "training_data": self.options.photos.name}
+            save_weights(self.averaged, self.options.out / "best.safetensors", self.variant, note)
+        state = {
+            "id": self.variant.id,
+            "step": self.step,
+            "best_db": self.best_db,
+            "module": self.module.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "random": json.dumps(self.batches.random.bit_generator.state),
+        }
+        part = self.options.out / "checkpoint.part"
+        torch.save(state, part)
+        part.replace(self.options.out / "checkpoint.pt")
+        return improved
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["id"] != self.variant.id:
+            raise OptionError(f"The checkpoint in {self.options.out} belongs to {state['id']}, not {self.variant.id}.")
+        self.step, self.best_db = state["step"], state["best_db"]
+        self.module.load_state_dict(state["module"])
+        self.averaged.load_state_dict(state["averaged"])
+        for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(stored)
+        self.batches.random.bit_generator.state = json.loads(state["random"])
+
+
+def _optimizers(module: SwinIR, options: TrainOptions) -> list[torch.optim.Optimizer]:
+    """Returns the optimizers; each parameter group carries its factor on the scheduled learning rate."""
+    matrices = [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)]
+    if options.optimizer == "adam" or not matrices:
+        return [torch.optim.Adam([{"params": list(module.parameters()), "rate_factor": 1.0}], betas=(0.9, 0.99))]
+    chosen = {id(weight) for weight in matrices}
+    others = [parameter for parameter in module.parameters() if id(parameter) not in chosen]
+    muon = torch.optim.Muon(
+        [{"params": matrices, "rate_factor": 1.0}], weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, torch.optim.Adam([{"params": others, "rate_factor": 1.0}], betas=(0.9, 0.99))]
+
+
+def _rate(step: int, options: TrainOptions) -> float:
+    """Returns the learning rate: a linear rise, then half a cosine down to ``final_rate``."""
+    if step < options.warmup:
+        return options.learning_rate * (step + 1) / options.warmup
+    part = (step - options.warmup) / max(options.steps - options.warmup, 1)
+    low = options.final_rate
+    return options.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
+
+
+def _charbonnier(difference: Tensor, epsilon: float) -> Tensor:
+    """Source: Charbonnier et al., "Two deterministic half-quadratic regularization algorithms", ICIP 1994."""
+    return (difference.square() + epsilon**2).sqrt().mean() if epsilon else difference.abs().mean()
+
+
+def _bfloat16_is_fast(device: torch.device) -> bool:
+    """Tells whether the device multiplies bfloat16 matrices in hardware; elsewhere it would only be slower."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # pyright: ignore
