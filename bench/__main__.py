@@ -18,12 +18,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from sr_core.arch.build import build
 from sr_core.arch.swinir import SwinIR
-from sr_core.arch.weights import load_official, read_header
+from sr_core.arch.weights import load_described, load_official
 from sr_core.errors import OptionError, SRError
 from sr_core.infer.window_engine import WindowEngine, fast_compute
 from sr_core.spec import SwinIRSpec, swinir_spec
@@ -174,9 +173,7 @@ def _network(choice: str) -> SwinIR:
         scale = 4 if path.stem.endswith("x4") else 2
         name = "classical" if "classical" in path.stem else "light"
         return load_official(path, replace(SPECS[name], scale=scale))
-    module = build(read_header(path)[1]).eval()
-    module.load_state_dict({name: value.float() for name, value in load_file(path).items()})
-    return module
+    return load_described(path)[1]
 
 
 def _photo_like(size: int) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sr_core.arch.build import build
@@ -18,6 +18,7 @@ from sr_core.spec import SwinIRSpec, Variant, spec_from_json
 
 __all__ = [
     "PUBLISHED_SHA256",
+    "load_described",
     "load_official",
     "load_weights",
     "read_header",
@@ -111,9 +112,21 @@ def load_weights(path: Path, variant: Variant) -> SwinIR:
         raise WeightsError(f"The weight file {path.name} belongs to {stored_id}, not to {variant.id}.")
     if stored_spec != variant.spec:
         raise WeightsError(f"The weight file {path.name} has another network shape than {variant.id} is listed with.")
-    with safe_open(path, framework="pt") as file:
-        tensors = {name: cast(Tensor, file.get_tensor(name)).float() for name in file.keys()}  # noqa: SIM118
-    return _load(tensors, variant.spec, path.name)
+    return load_described(path)[1]
+
+
+def load_described(path: Path) -> tuple[str, SwinIR]:
+    """Returns the id and the network of a weight file as the file describes itself, in float32, for evaluation.
+
+    Raises:
+        WeightsError: The file is missing or damaged, or its tensors do not fit the network that it names.
+    """
+    variant_id, spec = read_header(path)
+    try:
+        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"The weight file {path.name} is damaged: {error}") from error
+    return variant_id, _load(tensors, spec, path.name)
 
 
 def load_official(path: Path, spec: SwinIRSpec) -> SwinIR:

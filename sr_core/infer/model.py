@@ -3,12 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
-
-from sr_core.arch.build import build
-from sr_core.arch.weights import read_header
-from sr_core.errors import WeightsError
+from sr_core.arch.weights import load_described
 from sr_core.infer.engine import ComputeChoice, Engine
 from sr_core.infer.tiles import Tiling
 from sr_core.infer.window_engine import WindowEngine, resolve_compute
@@ -41,12 +36,5 @@ def open_model(path: Path, compute: ComputeChoice) -> LoadedModel:
     Raises:
         WeightsError: The file is missing or damaged, or its tensors do not fit the network that it names.
     """
-    variant_id, spec = read_header(path)
-    module = build(spec)
-    try:
-        module.load_state_dict({name: tensor.float() for name, tensor in load_file(path).items()}, strict=True)
-    except RuntimeError as error:  # what torch raises for missing, unknown and misshapen tensors alike
-        raise WeightsError(f"The weights in {path.name} do not fit the network that the file names.") from error
-    if not all(torch.isfinite(tensor).all() for tensor in module.state_dict().values()):
-        raise WeightsError(f"The weights in {path.name} are not all finite numbers.")
+    variant_id, module = load_described(path)
     return LoadedModel(id=variant_id, engine=WindowEngine(module, resolve_compute(compute)), tiling=Tiling())

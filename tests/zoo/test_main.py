@@ -42,7 +42,7 @@ def test_from_photos_to_a_scored_release(workshop: Path, capsys: pytest.CaptureF
     assert record.training_data == "two drawings"
 
     assert command.main([*home, "seams", record.id, "--data", photos, "--tile", "32"]) == 0
-    assert load_manifest(manifest).default.tiling.seam_data == "photos"
+    assert load_manifest(manifest).default.tiling.seam_data == "photos (2)"
 
     capsys.readouterr()
     assert command.main([*home, "evaluate", record.id, "--data", photos, "--name", "Drawn"]) == 0

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 
@@ -48,7 +49,8 @@ def run_seams(options: argparse.Namespace) -> None:
     release = manifest.release(options.id)
     model = load_model(release, "float32", options.home / "builtin")
     tile = options.tile or release.tiling.tile
-    record = choose_overlap(model, read_photos(options.data), tile=tile, data=options.data.name, report=print)
+    photos = list(islice(read_photos(options.data), options.limit))
+    record = choose_overlap(model, photos, tile=tile, data=f"{options.data.name} ({len(photos)})", report=print)
     _store(options.home, manifest, replace(release, tiling=replace(record, batch=release.tiling.batch)))
 
 
