@@ -1,0 +1,198 @@
+import collections
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from sr_core.infer.model import LoadedModel
+from tests.ui.studio import Loader, studio, write_photo
+from ui import text
+from ui.settings import Settings
+from ui.tabs.handlers import Made, Place, UpscaleHandlers
+from ui.tabs.layout import UpscaleView, lay_out
+from ui.widgets.spot import Spot, spot_of
+from zoo.manifest import Release
+
+MODEL = "swinir-fake-x2-fake-float32"
+PLACE = Place("upload")
+
+
+@pytest.fixture(autouse=True)
+def temp_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder below which jobs make theirs."""
+    folder = tmp_path / "temp"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def desk(settings: Settings | None = None, loader: Loader | None = None) -> tuple[UpscaleHandlers, UpscaleView]:
+    one = studio(settings, loader)
+    with gr.Blocks(analytics_enabled=False):
+        view = lay_out(one)
+    return UpscaleHandlers(one, view), view
+
+
+def last(updates: Any) -> Any:
+    return list(updates)[-1]
+
+
+def until_error(updates: Iterator[Any], sentence: str) -> list[Any]:
+    """Returns what was shown before the error that says the sentence."""
+    shown: list[Any] = []
+    with pytest.raises(gr.Error, match=sentence):
+        collections.deque(map(shown.append, updates), maxlen=0)
+    return shown
+
+
+def test_a_photo_is_shown_with_facts_and_times(tmp_path: Path) -> None:
+    handlers, view = desk()
+    updates = last(handlers.open_photo(str(write_photo(tmp_path / "a.jpg", orientation=6)), MODEL))
+    assert "48 × 72" in updates[view.facts]["value"]
+    assert "~1 s" in updates[view.models]["table"]
+    assert "measured on another machine" in updates[view.models]["table"]
+    assert updates[view.run] == gr.update(interactive=True)
+    assert isinstance(updates[view.place], Place)
+    assert updates[view.picker]["box_width"] == 100
+
+
+def test_taking_the_photo_away_empties_the_tab() -> None:
+    handlers, view = desk()
+    (updates,) = handlers.open_photo(None, MODEL)
+    assert updates[view.run]["interactive"] is False
+    assert updates[view.welcome]["visible"] is True
+    assert updates[view.place] is None
+    assert updates[view.made] is None
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [(b"", "The file is empty"), (b"no photo at all", "not a photo of a known kind"), (b"\xff\xd8\xff\xe0", "damaged")],
+)
+def test_a_bad_file_is_said_in_a_sentence(tmp_path: Path, data: bytes, sentence: str) -> None:
+    handlers, view = desk()
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(data)
+    shown = until_error(handlers.open_photo(str(path), MODEL), sentence)
+    assert sentence in shown[-1][view.status]
+    assert "role='alert'" in shown[-1][view.status]
+
+
+def test_a_run_ends_with_a_file_and_leaves_nothing_behind(tmp_path: Path, temp_folder: Path) -> None:
+    handlers, view = desk()
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "png", PLACE)
+    panels = []
+    for updates in run:
+        panels.append(updates[view.status])
+        if view.download in updates:
+            assert Path(updates[view.download]).name == "a_x2.png"
+            assert Path(updates[view.download]).is_file()
+            assert updates[view.made] == Made("upload", MODEL)
+            assert updates[view.run]["visible"] is True
+            assert Path(updates[view.comparison]["before"]["path"]).suffix == ".png"
+            assert updates[view.comparison]["width"] == 144
+            assert "Cut from the full result" in updates[view.spot_comparison]["note"]
+    assert any("tile 2 of" in panel for panel in panels)
+    assert list(temp_folder.iterdir()) == []
+
+
+def test_closing_a_run_stops_the_network_and_removes_its_folder(tmp_path: Path, temp_folder: Path) -> None:
+    loader = Loader()
+    handlers, _ = desk(loader=loader)
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg", 200, 200)), MODEL, "same", PLACE)
+    while not loader.runs:
+        next(run)
+    assert len(list(temp_folder.iterdir())) == 1
+    run.close()
+    runs = loader.runs
+    assert list(temp_folder.iterdir()) == []
+    assert list(run) == []
+    assert loader.runs == runs
+
+
+def test_a_refused_run_puts_the_buttons_back(tmp_path: Path) -> None:
+    handlers, view = desk(Settings(max_result_pixels=10))
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", PLACE)
+    shown = until_error(run, "this server makes at most 0")
+    assert "role='alert'" in shown[-1][view.status]
+    assert shown[-1][view.run]["visible"] is True
+
+
+def test_a_bug_is_logged_under_a_number_and_not_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Loader):
+        def load(self, one: Release) -> LoadedModel:
+            raise RuntimeError("secret path /etc")
+
+    handlers, _ = desk(loader=Broken())
+    with pytest.raises(gr.Error) as caught:
+        list(handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", PLACE))
+    assert "secret" not in str(caught.value)
+    (record,) = [record for record in caplog.records if record.name == "ui.failures"]
+    assert record.getMessage().split()[1] in str(caught.value)
+    assert caught.value.print_exception is False
+
+
+def test_a_spot_is_computed_alone_and_then_cut_from_the_result(tmp_path: Path) -> None:
+    loader = Loader()
+    handlers, view = desk(loader=loader)
+    photo = str(write_photo(tmp_path / "a.jpg", 300, 400))
+    computed = last(handlers.try_spot(photo, MODEL, PLACE, None, None))
+    assert "256 × 256" in computed[view.spot_comparison]["note"]
+    assert computed[view.try_spot]["interactive"] is True
+    runs = loader.runs
+    result = str(write_photo(tmp_path / "a_x2.jpg", 600, 800))
+    cut = last(handlers.try_spot(photo, MODEL, PLACE, Made("upload", MODEL), result))
+    assert "Cut from the full result" in cut[view.spot_comparison]["note"]
+    assert loader.runs == runs
+    last(handlers.try_spot(photo, MODEL, PLACE, Made("another upload", MODEL), result))
+    assert loader.runs > runs
+
+
+def test_closing_a_spot_stops_the_network(tmp_path: Path, temp_folder: Path) -> None:
+    loader = Loader()
+    handlers, _ = desk(loader=loader)
+    spot = handlers.try_spot(str(write_photo(tmp_path / "a.jpg", 300, 400)), MODEL, PLACE, None, None)
+    while not loader.runs:
+        next(spot)
+    spot.close()
+    assert loader.runs < 5
+    assert list(temp_folder.iterdir()) == []
+
+
+def test_every_generator_yields_also_when_there_is_nothing_to_do() -> None:
+    handlers, _ = desk()
+    assert list(handlers.try_spot(None, MODEL, None, None, None))
+    assert list(handlers.measure(None, MODEL))
+
+
+def test_models_are_measured_once_and_the_table_says_so(tmp_path: Path) -> None:
+    loader = Loader()
+    handlers, view = desk(loader=loader)
+    photo = str(write_photo(tmp_path / "a.jpg"))
+    assert text.ESTIMATE_HELP in last(handlers.measure(photo, MODEL))[view.models]["table"]
+    runs = loader.runs
+    assert runs
+    list(handlers.measure(photo, MODEL))
+    assert loader.runs == runs
+
+
+def test_where_a_browser_says_the_spot_is_stays_in_range() -> None:
+    assert spot_of(gr.EventData(None, {"x": 12, "y": 100})) == Spot(12, 100)
+    assert spot_of(gr.EventData(None, {"x": -4, "y": "1; drop"})) == Spot(50, 50)
+    assert spot_of(gr.EventData(None, {"x": float("nan"), "y": 1e9})) == Spot(50, 50)
+
+
+def test_late_progress_cannot_overwrite_that_a_job_was_cancelled() -> None:
+    handlers, view = desk()
+    updates = handlers.cancelled()
+    assert updates[view.status] == gr.update(visible=False)
+    assert "Cancelled" in updates[view.outcome]
+    assert handlers.prepare_run()[view.status]["visible"] is True
+
+
+def test_moving_the_spot_keeps_the_upload() -> None:
+    handlers, _ = desk()
+    assert handlers.move_spot(PLACE, gr.EventData(None, {"x": 1, "y": 2})) == Place("upload", Spot(1, 2))
+    assert handlers.move_spot(None, gr.EventData(None, {"x": 1, "y": 2})) is None

@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sr_core.errors import OptionError, OutputError, PhotoError, PhotoTooLargeError, UnknownModelError
+from sr_core.image.header import Limits
+from sr_core.image.picture import PhotoFormat
+from tests.ui.studio import GPS_IFD, MAKE, MAKER, ORIENTATION, Loader, release, studio, write_photo
+from ui.jobs import Finished, Order, Stage, photo_path, result_name, upscale_photo
+from ui.settings import Settings
+from ui.studio import Studio
+from zoo.manifest import Manifest
+
+
+def order(photo: Path, model_id: str = "swinir-fake-x2-fake-float32", save_as: str = "same") -> Order:
+    return Order(photo=photo, model_id=model_id, save_as=save_as)
+
+
+def finish(one: Studio, what: Order, folder: Path) -> tuple[list[Stage], Finished]:
+    job, stages = upscale_photo(one, what, folder), []
+    while True:
+        try:
+            stages.append(next(job))
+        except StopIteration as end:
+            return stages, end.value
+
+
+def test_a_job_makes_the_photo_bigger_upright_and_keeps_its_exif(tmp_path: Path) -> None:
+    photo = write_photo(tmp_path / "holiday.jpg", 48, 72, orientation=6)
+    stages, finished = finish(studio(), order(photo), tmp_path)
+    assert finished.file.path == tmp_path / "holiday_x2.jpg"
+    with Image.open(finished.file.path) as result:
+        assert (result.format, result.size) == ("JPEG", (96, 144))
+        assert result.getexif()[MAKE] == MAKER
+        assert result.getexif().get(ORIENTATION, 1) == 1
+        assert result.getexif().get_ifd(GPS_IFD)
+    tiles = [stage for stage in stages if stage.total > 1]
+    assert [stage.done for stage in tiles] == sorted(stage.done for stage in tiles)
+    assert tiles[-1].done == tiles[-1].total == finished.tiles
+
+
+def test_a_job_sharpens_the_estimate(tmp_path: Path) -> None:
+    one, photo = studio(loader=Loader(seconds=0.002)), write_photo(tmp_path / "a.jpg")
+    chosen = one.manifest.default
+    before = one.speeds.seconds(chosen, 48, 72)
+    assert before == pytest.approx(60 * 48 * 72 / 1e6)
+    _, finished = finish(one, order(photo), tmp_path)
+    assert one.speeds.seconds(chosen, 48, 72) == pytest.approx(finished.seconds)
+
+
+def test_without_any_speed_there_is_no_estimate() -> None:
+    one = studio(models=Manifest(releases=(release(seconds=None),)))
+    assert one.speeds.seconds(one.manifest.default, 100, 100) is None
+
+
+@pytest.mark.parametrize("save_as", ["png", "webp", "heic", "jpeg"])
+def test_a_result_can_be_saved_as_any_format(tmp_path: Path, save_as: PhotoFormat) -> None:
+    photo = write_photo(tmp_path / "a.jpg")
+    _, finished = finish(studio(), order(photo, save_as=save_as), tmp_path)
+    assert finished.file.format == save_as
+    assert finished.file.path.is_file()
+
+
+def test_closing_a_job_stops_the_network(tmp_path: Path) -> None:
+    loader = Loader()
+    job = upscale_photo(studio(loader=loader), order(write_photo(tmp_path / "a.jpg", 200, 200)), tmp_path)
+    while not loader.runs:
+        next(job)
+    job.close()
+    runs = loader.runs
+    assert runs < 10
+    assert list(job) == []
+    assert loader.runs == runs
+
+
+def refuse(settings: Settings, what: Order, folder: Path, loader: Loader | None = None) -> None:
+    finish(studio(settings, loader), what, folder)
+
+
+def test_what_cannot_be_done_is_refused_before_any_work(tmp_path: Path) -> None:
+    photo, loader = write_photo(tmp_path / "a.jpg", 1200, 1200), Loader()
+    with pytest.raises(OutputError, match="would have 6 megapixels and this server makes at most 5"):
+        refuse(Settings(max_result_pixels=5_000_000), order(photo), tmp_path, loader)
+    with pytest.raises(PhotoTooLargeError, match="would take about 1 min on this machine and a job may take 20 s"):
+        refuse(Settings(max_job_seconds=20), order(photo), tmp_path, loader)
+    with pytest.raises(PhotoTooLargeError, match="megapixels are accepted"):
+        refuse(Settings(limits=Limits(max_pixels=1_000_000)), order(photo), tmp_path, loader)
+    with pytest.raises(UnknownModelError, match="no model 'nonsense'"):
+        refuse(Settings(), order(photo, "nonsense"), tmp_path, loader)
+    with pytest.raises(OptionError, match="'tiff' is not known; the formats are same, jpeg, png, webp, heic"):
+        refuse(Settings(), order(photo, save_as="tiff"), tmp_path, loader)
+    assert loader.runs == 0
+
+
+def test_transparency_is_not_dropped_into_a_jpeg(tmp_path: Path) -> None:
+    path, loader = tmp_path / "glass.png", Loader()
+    Image.fromarray(np.full((20, 20, 4), 128, np.uint8), "RGBA").save(path)
+    with pytest.raises(OutputError, match="transparency"):
+        refuse(Settings(), order(path, save_as="jpeg"), tmp_path, loader)
+    assert loader.runs == 0
+
+
+def test_the_clock_stops_what_the_estimate_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 7))
+    monkeypatch.setattr("ui.jobs.time.monotonic", lambda: float(next(clock)))
+    with pytest.raises(PhotoTooLargeError, match="took longer than 15 s and was stopped"):
+        refuse(Settings(max_job_seconds=10), order(write_photo(tmp_path / "a.jpg", 100, 100)), tmp_path)
+
+
+def test_a_photo_that_is_missing_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match="no photo yet"):
+        photo_path(None)
+    with pytest.raises(PhotoError, match="no longer on the server"):
+        photo_path(str(tmp_path / "gone.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("photo", "name"),
+    [
+        ("holiday.HEIC", "holiday_x2.jpg"),
+        ("Grüße (3).jpg", "Grüße (3)_x2.jpg"),
+        ("a/../<b>.png", "b_x2.jpg"),
+        ("....jpg", "photo_x2.jpg"),
+        ("x" * 300 + ".jpg", "x" * 80 + "_x2.jpg"),
+    ],
+)
+def test_a_result_has_a_name_that_every_system_takes(photo: str, name: str) -> None:
+    assert result_name(Path(photo), 2, "jpeg") == name

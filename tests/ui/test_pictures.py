@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+
+from sr_core.image.decode import Limits, decode
+from sr_core.image.picture import Picture
+from tests.ui.studio import MAKER, write_photo
+from ui.pictures import difference_map, enlarge, result_views, spot_box, spot_comparison, spot_view
+from ui.widgets.spot import Spot
+
+
+def picture(height: int = 40, width: int = 60, value: int = 100) -> Picture:
+    return Picture(pixels=np.full((height, width, 3), value, np.uint8), bit_depth=8)
+
+
+def test_no_picture_on_screen_carries_metadata_or_loses_a_pixel(tmp_path: Path) -> None:
+    source = write_photo(tmp_path / "photo.jpg", 60, 80)
+    photo, out = decode(source, Limits()), tmp_path / "out"
+    out.mkdir()
+    assert photo.metadata.exif
+    assert MAKER.encode() in photo.metadata.exif
+    spot_view(photo, out)
+    result_views(enlarge(photo, 2), enlarge(photo, 2), out, "model")
+    spot_comparison(enlarge(photo, 2), enlarge(photo, 2), out, after_name="model", note="")
+    pngs = sorted(out.iterdir())
+    assert len(pngs) == 6
+    for path in pngs:
+        data = path.read_bytes()
+        assert data.startswith(b"\x89PNG")
+        assert MAKER.encode() not in data
+        assert b"eXIf" not in data
+        assert b"tEXt" not in data
+    assert np.array_equal(imagecodecs.png_decode((out / "after.png").read_bytes()), enlarge(photo, 2).pixels)
+    assert np.array_equal(imagecodecs.png_decode((out / "photo.png").read_bytes()), photo.pixels)
+
+
+@pytest.mark.parametrize(
+    ("size", "spot", "box"),
+    [
+        ((1000, 2000), Spot(0, 0), (0, 0, 256, 256)),
+        ((1000, 2000), Spot(100, 100), (744, 1744, 256, 256)),
+        ((1000, 2000), Spot(50, 50), (372, 872, 256, 256)),
+        ((100, 2000), Spot(100, 100), (0, 1744, 100, 256)),
+        ((1, 1), Spot(30, 70), (0, 0, 1, 1)),
+    ],
+)
+def test_a_spot_lies_inside_the_photo(size: tuple[int, int], spot: Spot, box: tuple[int, ...]) -> None:
+    found = spot_box(*size, spot)
+    assert (found.top, found.left, found.height, found.width) == box
+
+
+def test_equal_pictures_do_not_differ_and_a_step_is_amplified_eight_times() -> None:
+    assert not difference_map(picture(), picture(), 40, 60).any()
+    assert (difference_map(picture(value=100), picture(value=104), 20, 30) == 32).all()
+
+
+def test_detail_does_not_cancel_out_in_a_smaller_map() -> None:
+    wave = picture().pixels.copy()
+    wave[::2] += 8
+    wave[1::2] -= 8
+    changed = difference_map(picture(), Picture(pixels=wave, bit_depth=8), 20, 30)
+    assert (changed == 64).all()
+
+
+def test_a_difference_is_measured_against_full_intensity() -> None:
+    deep = [Picture(pixels=np.full((8, 8, 1), value, np.uint16), bit_depth=10) for value in (400, 416)]
+    assert (difference_map(*deep, 8, 8) == round(16 / 1023 * 255 * 8)).all()
+
+
+def test_a_large_result_is_shown_smaller_and_says_so(tmp_path: Path) -> None:
+    small = result_views(picture(), picture(), tmp_path, "model")
+    assert "Shown in full: 60 × 40" in small.note
+    large = result_views(picture(64, 4096), picture(64, 4096), tmp_path, "model")
+    assert (large.height, large.width) == (32, 2048)
+    assert "Shown at 2048 × 32; the download has all 4096 × 64 pixels" in large.note

@@ -1,0 +1,1 @@
+"""The Gradio app: what a visitor sees, and the public endpoints."""

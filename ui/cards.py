@@ -1,0 +1,76 @@
+"""Small pieces of HTML around the pictures; every word that comes from outside is escaped here."""
+
+import html
+from collections.abc import Sequence
+
+from sr_core.image.header import Header
+from ui import text
+
+__all__ = ["facts_card", "header_card", "limits_card", "panel", "photo_card", "progress_panel", "section_head"]
+
+
+def header_card() -> str:
+    """Returns the top of the page."""
+    return f"<header class='top'><h1>{html.escape(text.TITLE)}</h1><p>{html.escape(text.HERO)}</p></header>"
+
+
+def limits_card(keep_minutes: int) -> str:
+    """Returns what to expect, shown until there is a photo."""
+    points = "".join(
+        f"<div><dt>{html.escape(title)}</dt><dd>{html.escape(words)}</dd></div>" for title, words in text.WELCOME_POINTS
+    )
+    return (
+        f"<section class='welcome'><h2>{html.escape(text.WELCOME_TITLE)}</h2><dl>{points}</dl>"
+        f"<p>{html.escape(text.PRIVACY.format(minutes=keep_minutes))}</p></section>"
+    )
+
+
+def section_head(title: str, words: str) -> str:
+    """Returns a heading with a sentence under it."""
+    return f"<div class='head'><h2>{html.escape(title)}</h2><p>{html.escape(words)}</p></div>"
+
+
+def photo_card(header: Header, notices: Sequence[str]) -> str:
+    """Returns what is known of a photo, and what of it will not be in the result."""
+    facts = [
+        text.FORMAT_LABELS[header.format],
+        f"{header.width} × {header.height}",
+        text.megapixels_text(header.height * header.width),
+        text.size_text(header.size_bytes),
+        f"{header.bit_depth} bit",
+    ]
+    if header.channels == 1:
+        facts.append("grey")
+    if header.has_alpha:
+        facts.append("transparency")
+    return _facts(facts) + _notices(notices)
+
+
+def facts_card(facts: Sequence[str], notices: Sequence[str]) -> str:
+    """Returns the line of facts above a result, and what did not get into it."""
+    return f"<div role='status'>{_facts(facts)}</div>{_notices(notices)}"
+
+
+def panel(words: str, kind: str = "busy") -> str:
+    """Returns a line that says what is going on: ``busy``, ``quiet`` or ``error``."""
+    role = "alert" if kind == "error" else "status"
+    return f"<div class='panel panel-{kind}' role='{role}'><p>{html.escape(words)}</p></div>"
+
+
+def progress_panel(words: str, detail: str, done: int, total: int) -> str:
+    """Returns a line that says what is going on, with a bar."""
+    words, detail = html.escape(words), html.escape(detail)
+    return (
+        f"<div class='panel panel-busy'><p><b role='status'>{words}</b><span>{detail}</span></p>"
+        f"<progress max='{total}' value='{done}' aria-label='{words}'></progress></div>"
+    )
+
+
+def _facts(facts: Sequence[str]) -> str:
+    return "<ul class='facts'>" + "".join(f"<li>{html.escape(fact)}</li>" for fact in facts) + "</ul>"
+
+
+def _notices(notices: Sequence[str]) -> str:
+    if not notices:
+        return ""
+    return "<ul class='notices'>" + "".join(f"<li>{html.escape(notice)}</li>" for notice in notices) + "</ul>"

@@ -1,0 +1,168 @@
+"""A visitor's job, from the file that was uploaded to the file that is downloaded; knows no Gradio."""
+
+import re
+import time
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, get_args
+
+from sr_core.errors import OptionError, OutputError, PhotoError, PhotoTooLargeError
+from sr_core.image.decode import decode, read_header
+from sr_core.image.encode import EncodedInfo, check_output, encode, extension_of
+from sr_core.image.header import Header
+from sr_core.image.picture import PhotoFormat, Picture
+from sr_core.infer.upscale import TileProgress, upscale
+from ui import text
+from ui.studio import Studio
+from zoo.manifest import Release
+
+__all__ = ["Finished", "Order", "Stage", "photo_path", "result_name", "upscale_photo"]
+
+_LONGEST_STEM: Final = 80
+_GRACE: Final = 1.5
+"""An estimate may be wrong by this factor before the clock stops a job."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a visitor asks for.
+
+    Attributes:
+        photo: The uploaded file.
+        model_id: Which model.
+        save_as: A photo format, or ``same`` for that of the photo.
+    """
+
+    photo: Path
+    model_id: str
+    save_as: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What a job is doing: ``done`` of ``total`` tiles, ``total`` 0 where there are no tiles to count."""
+
+    words: str
+    detail: str = ""
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """A job's result: the pictures in memory, and the file."""
+
+    release: Release
+    photo: Picture
+    result: Picture
+    file: EncodedInfo
+    tiles: int
+    seconds: float
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What of the photo is not in the file."""
+        return (*self.photo.notices, *self.file.notices)
+
+
+def upscale_photo(studio: Studio, order: Order, folder: Path) -> Generator[Stage, None, Finished]:
+    """Yields what the job is doing, at least once for each batch of tiles, and returns its result.
+
+    Closing the generator stops the computation.
+
+    Args:
+        studio: What the app owns.
+        order: What is asked for.
+        folder: Where the file is written.
+
+    Raises:
+        SRError: The photo, the model or the format cannot be used, or the job is too long for this server.
+    """
+    release = studio.manifest.release(order.model_id)
+    yield Stage(words=text.READING)
+    header = read_header(order.photo, studio.settings.limits)
+    photo_format = _format(order.save_as, header.format)
+    _check(studio, header, release, photo_format)
+    photo = decode(order.photo, studio.settings.limits)
+    yield Stage(words=text.LOADING_MODEL.format(model=release.label))
+    model = studio.models.get(release.id)
+    started = time.monotonic()
+    tiles = 0
+    with closing(upscale(photo, model.engine, model.tiling, speed=studio.speeds.of(release))) as work:
+        while True:
+            try:
+                tile = next(work)
+            except StopIteration as end:
+                result: Picture = end.value
+                break
+            _check_clock(studio, time.monotonic() - started)
+            tiles = tile.total
+            yield _stage(release, tile)
+    seconds = time.monotonic() - started
+    studio.speeds.record(release, photo.height, photo.width, seconds)
+    yield Stage(words=text.WRITING, done=1, total=1)
+    name = result_name(order.photo, release.variant.spec.scale, photo_format)
+    file = encode(result, folder / name, photo_format=photo_format)
+    return Finished(release=release, photo=photo, result=result, file=file, tiles=tiles, seconds=seconds)
+
+
+def photo_path(uploaded: str | None) -> Path:
+    """Returns the uploaded file.
+
+    Raises:
+        PhotoError: Nothing was uploaded, or the server has deleted it in the meantime.
+    """
+    if not uploaded:
+        raise PhotoError(text.NO_PHOTO)
+    path = Path(uploaded)
+    if not path.is_file():
+        raise PhotoError(text.PHOTO_GONE)
+    return path
+
+
+def result_name(photo: Path, scale: int, photo_format: PhotoFormat) -> str:
+    """Returns the name of the file to download, such as ``holiday_x2.jpg``; only characters that any system takes."""
+    stem = re.sub(r"[^\w .()+-]+", "_", photo.stem).strip(" ._")[:_LONGEST_STEM] or "photo"
+    return f"{stem}_x{scale}{extension_of(photo_format)}"
+
+
+def _format(name: str, of_the_photo: PhotoFormat) -> PhotoFormat:
+    if name == text.AS_THE_PHOTO:
+        return of_the_photo
+    for known in get_args(PhotoFormat):
+        if name == known:
+            return known
+    formats = ", ".join((text.AS_THE_PHOTO, *get_args(PhotoFormat)))
+    raise OptionError(text.BAD_FORMAT.format(name=name, known=formats))
+
+
+def _check(studio: Studio, header: Header, release: Release, photo_format: PhotoFormat) -> None:
+    """Refuses before any work what would be refused after it."""
+    scale, settings = release.variant.spec.scale, studio.settings
+    height, width = header.height * scale, header.width * scale
+    check_output(photo_format, height, width, has_alpha=header.has_alpha)
+    if height * width > settings.max_result_pixels:
+        raise OutputError(
+            text.RESULT_TOO_LARGE.format(
+                megapixels=f"{height * width / 1e6:.0f}", limit=f"{settings.max_result_pixels / 1e6:.0f}"
+            )
+        )
+    seconds = studio.speeds.seconds(release, header.height, header.width)
+    if seconds is not None and seconds > settings.max_job_seconds:
+        limit = text.duration_text(settings.max_job_seconds)
+        raise PhotoTooLargeError(text.TOO_LONG.format(duration=text.duration_text(seconds), limit=limit))
+
+
+def _check_clock(studio: Studio, seconds: float) -> None:
+    limit = studio.settings.max_job_seconds
+    if seconds > _GRACE * limit:
+        raise PhotoTooLargeError(text.STOPPED_LATE.format(limit=text.duration_text(_GRACE * limit)))
+
+
+def _stage(release: Release, tile: TileProgress) -> Stage:
+    detail = text.PART.format(done=tile.done, total=tile.total)
+    if tile.seconds_left is not None and tile.done < tile.total:
+        detail += " · " + text.TIME_LEFT.format(duration=text.duration_text(tile.seconds_left))
+    return Stage(words=text.WORKING.format(model=release.label), detail=detail, done=tile.done, total=tile.total)

@@ -1,0 +1,117 @@
+"""What can be set about the app from outside, read once from the environment."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Self
+
+from sr_core.errors import OptionError
+from sr_core.image.header import Limits
+from zoo.manifest import MANIFEST_PATH
+
+__all__ = ["Settings"]
+
+_MIB: Final = 1 << 20
+_MEGAPIXEL: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The app's settings; each one is an environment variable of the same meaning.
+
+    Attributes:
+        limits: The largest photo taken in: ``PSR_MAX_UPLOAD_MIB``, ``PSR_MAX_MEGAPIXELS``, ``PSR_MAX_SIDE``.
+        max_result_pixels: The largest result: ``PSR_MAX_RESULT_MEGAPIXELS``.
+        max_job_seconds: The longest job, refused by its estimate and stopped by the clock: ``PSR_MAX_JOB_SECONDS``.
+        queue_length: Jobs that may wait: ``PSR_QUEUE_LENGTH``.
+        model_cache_bytes: Weights kept in memory: ``PSR_MODEL_CACHE_MIB``.
+        keep_seconds: How long photos and results stay on the server: ``PSR_KEEP_MINUTES``.
+        threads: Processor threads, or None for torch's own choice: ``PSR_THREADS``.
+        manifest: The models on offer; their weights are in ``builtin`` beside it: ``PSR_MANIFEST``.
+        host: Address to listen on, or None for Gradio's own choice (``GRADIO_SERVER_NAME``): ``PSR_HOST``.
+        port: Port, or None for Gradio's own choice (``GRADIO_SERVER_PORT``): ``PSR_PORT``.
+    """
+
+    limits: Limits = field(default_factory=lambda: Limits(max_file_bytes=64 * _MIB, max_pixels=50 * _MEGAPIXEL))
+    max_result_pixels: int = 200 * _MEGAPIXEL
+    max_job_seconds: int = 3600
+    queue_length: int = 16
+    model_cache_bytes: int = 512 * _MIB
+    keep_seconds: int = 3600
+    threads: int | None = None
+    manifest: Path = MANIFEST_PATH
+    host: str | None = None
+    port: int | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Returns the settings of an environment; what it does not name keeps its default.
+
+        Raises:
+            OptionError: A variable of the app is unknown, or its value is not a whole number in its range.
+        """
+        unknown = sorted(name for name in environment if name.startswith("PSR_") and name not in _FIELDS)
+        if unknown:
+            raise OptionError(f"The setting {unknown[0]} is not known; the settings are {', '.join(_FIELDS)}.")
+        given = {name: _FIELDS[name](name, text.strip()) for name, text in environment.items() if name in _FIELDS}
+        whole = {name: value for name, value in given.items() if isinstance(value, int)}
+        default = cls()
+        limits = Limits(
+            max_file_bytes=whole.get("PSR_MAX_UPLOAD_MIB", default.limits.max_file_bytes // _MIB) * _MIB,
+            max_pixels=whole.get("PSR_MAX_MEGAPIXELS", default.limits.max_pixels // _MEGAPIXEL) * _MEGAPIXEL,
+            max_side=whole.get("PSR_MAX_SIDE", default.limits.max_side),
+        )
+        return cls(
+            limits=limits,
+            max_result_pixels=whole.get("PSR_MAX_RESULT_MEGAPIXELS", default.max_result_pixels // _MEGAPIXEL)
+            * _MEGAPIXEL,
+            max_job_seconds=whole.get("PSR_MAX_JOB_SECONDS", default.max_job_seconds),
+            queue_length=whole.get("PSR_QUEUE_LENGTH", default.queue_length),
+            model_cache_bytes=whole.get("PSR_MODEL_CACHE_MIB", default.model_cache_bytes // _MIB) * _MIB,
+            keep_seconds=whole.get("PSR_KEEP_MINUTES", default.keep_seconds // 60) * 60,
+            threads=whole.get("PSR_THREADS"),
+            manifest=default.manifest if "PSR_MANIFEST" not in given else Path(str(given["PSR_MANIFEST"])),
+            host=None if "PSR_HOST" not in given else str(given["PSR_HOST"]),
+            port=whole.get("PSR_PORT"),
+        )
+
+
+def _whole(low: int, high: int) -> Callable[[str, str], int]:
+    """Returns a parser of whole numbers from ``low`` to ``high``."""
+
+    def parse(name: str, text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise OptionError(f"The setting {name} is {text!r}; it must be a whole number from {low} to {high}.")
+        return value
+
+    return parse
+
+
+def _words(name: str, text: str) -> str:
+    """Returns an address or a path, which is anything but nothing."""
+    if not text:
+        raise OptionError(f"The setting {name} is empty; please leave it out or give it a value.")
+    return text
+
+
+_FIELDS: Mapping[str, Callable[[str, str], int | str]] = MappingProxyType(
+    {
+        "PSR_MAX_UPLOAD_MIB": _whole(1, 1024),
+        "PSR_MAX_MEGAPIXELS": _whole(1, 1000),
+        "PSR_MAX_SIDE": _whole(16, 65535),
+        "PSR_MAX_RESULT_MEGAPIXELS": _whole(1, 4000),
+        "PSR_MAX_JOB_SECONDS": _whole(10, 86400),
+        "PSR_QUEUE_LENGTH": _whole(1, 1000),
+        "PSR_MODEL_CACHE_MIB": _whole(1, 65536),
+        "PSR_KEEP_MINUTES": _whole(5, 1440),
+        "PSR_THREADS": _whole(1, 256),
+        "PSR_MANIFEST": _words,
+        "PSR_HOST": _words,
+        "PSR_PORT": _whole(1, 65535),
+    }
+)

@@ -1,0 +1,54 @@
+"""How fast each model is on this machine: measured once, and again by every job."""
+
+import threading
+
+from sr_core.infer.estimate import Speed, calibrate, estimate_seconds
+from sr_core.infer.model import LoadedModel
+from sr_core.infer.tiles import Plan, Tiling, plan_tiles
+from zoo.manifest import Release
+
+__all__ = ["Speeds"]
+
+
+class Speeds:
+    """Measured speeds by model id; the manifest's stand in until then. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._speeds: dict[str, Speed] = {}
+        self._lock = threading.Lock()
+
+    def of(self, release: Release) -> Speed | None:
+        """Returns the speed measured here, or None."""
+        with self._lock:
+            return self._speeds.get(release.id)
+
+    def measure(self, model: LoadedModel) -> None:
+        """Measures a model in about a second."""
+        speed = calibrate(model.engine, model.tiling)
+        with self._lock:
+            self._speeds[model.id] = speed
+
+    def record(self, release: Release, height: int, width: int, seconds: float) -> None:
+        """Takes the speed of a job that has ended in the place of an earlier one."""
+        plan = _plan(release, height, width)
+        speed = Speed(seconds_per_megapixel=1e6 * seconds / (plan.tiles * plan.tile_pixels))
+        with self._lock:
+            self._speeds[release.id] = speed
+
+    def seconds(self, release: Release, height: int, width: int) -> float | None:
+        """Returns how long a photo takes: by what was measured here, else by the manifest, else None.
+
+        Raises:
+            OptionError: The release has a tiling that its window does not allow.
+        """
+        speed = self.of(release)
+        if speed is not None:
+            return estimate_seconds(_plan(release, height, width), speed)
+        if release.speed is not None:
+            return release.speed.seconds_per_megapixel * height * width / 1e6
+        return None
+
+
+def _plan(release: Release, height: int, width: int) -> Plan:
+    tiling = Tiling(tile=release.tiling.tile, overlap=release.tiling.overlap, batch=release.tiling.batch)
+    return plan_tiles(height, width, release.variant.spec.window, tiling)

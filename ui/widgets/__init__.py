@@ -1,0 +1,1 @@
+"""Components that Gradio does not have: each one is reachable by keyboard and escapes what it shows."""
