@@ -1,7 +1,8 @@
 """The one loop over tiles: cut, run, blend; whole rows of the float result come out as soon as they are finished.
 
 Tiles are cut from the integer samples through index lists, so neither a padded nor a float copy of the picture exists.
-The only float array besides the tiles at work is one band: as many output rows as a tile has, as wide as the result.
+The only float array besides the tiles at work is one band: as many output rows as a tile has, as wide as the grid of
+:mod:`sr_core.infer.tiles`. Rows and columns of the grid's margin are cropped when rows come out.
 """
 
 from collections.abc import Generator
@@ -12,11 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sr_core.arch.padding import reflect_indices
+from sr_core.arch.padding import mirror_indices
 from sr_core.errors import ModelError
 from sr_core.image.picture import Picture, Samples
 from sr_core.infer.engine import Engine
-from sr_core.infer.tiles import WEIGHT_SUM, Axis, Plan, blend_weights
+from sr_core.infer.tiles import WEIGHT_SUM, Axis, Plan, blend_weights, picture_span
 
 __all__ = ["FloatRows", "Step", "blend_tiles", "fill_transparent"]
 
@@ -32,8 +33,9 @@ class Step:
 
     Attributes:
         tiles: Tiles in the batch.
-        top: First output row of ``rows``.
-        rows: The rows that no later tile reaches, or None. They are overwritten when the loop goes on.
+        top: First output row of ``rows`` in the picture.
+        rows: The rows of the picture that no later tile reaches, without the margin, or None where there are none. They
+            are overwritten when the loop goes on.
     """
 
     tiles: int
@@ -57,23 +59,22 @@ def blend_tiles(picture: Picture, engine: Engine, plan: Plan, batch: int) -> Gen
         ModelError: The network gave a value that is not a finite number.
     """
     scale = engine.scale
-    height, width = plan.rows.size * scale, plan.columns.size * scale
     channels = picture.pixels.shape[2]
     row_weights, column_weights = _weights(plan.rows, scale), _weights(plan.columns, scale)
     cut = _Cutter(picture, plan).cut
-    band = np.zeros((channels, plan.rows.tile * scale, width), np.float32)
-    ends = [top * scale for top in plan.rows.starts[1:]] + [height]
+    band = np.zeros((channels, plan.rows.tile * scale, plan.columns.padded * scale), np.float32)
+    ends = (*plan.rows.starts[1:], plan.rows.padded)
     for (top, batches), end in zip(plan.bands(batch), ends, strict=True):
         for lefts in batches:
             results = _run(engine, np.stack([cut(top, left) for left in lefts]), channels)
             for left, result in zip(lefts, results, strict=True):
                 weight = row_weights[top][:, None] * column_weights[left]  # exact: two multiples of 1/4096
                 part = band[:, :, left * scale : (left + plan.columns.tile) * scale]
-                part += (result * weight)[:, :, : part.shape[2]]  # less than a tile at the right edge
+                part += result * weight
             if lefts is not batches[-1]:
                 yield Step(tiles=len(lefts))
-        finished = end - top * scale
-        yield Step(tiles=len(batches[-1]), top=top * scale, rows=band[:, :finished])
+        finished = (end - top) * scale
+        yield _cropped(band[:, :finished], top, len(batches[-1]), plan, scale)
         band[:, : band.shape[1] - finished] = band[:, finished:]
         band[:, band.shape[1] - finished :] = 0.0
 
@@ -108,7 +109,7 @@ def fill_transparent(colours: NDArray[np.float32], opaque: NDArray[np.bool_]) ->
 
 
 class _Cutter:
-    """Cuts tiles out of a picture as float32 RGB, reflected where they reach beyond it."""
+    """Cuts tiles out of a picture as float32 RGB, mirrored where they reach beyond it."""
 
     def __init__(self, picture: Picture, plan: Plan) -> None:
         self._pixels: Samples = picture.pixels
@@ -116,8 +117,7 @@ class _Cutter:
         self._alpha = None if picture.alpha is None or picture.alpha.min() == picture.alpha.max() else picture.alpha
         self._peak = np.float32(picture.peak)
         self._plan = plan
-        self._rows = np.array(reflect_indices(plan.rows.size, plan.rows.padded))
-        self._columns = np.array(reflect_indices(plan.columns.size, plan.columns.padded))
+        self._rows, self._columns = _sources(plan.rows), _sources(plan.columns)
 
     def cut(self, top: int, left: int) -> NDArray[np.float32]:
         """Returns the tile that begins there, as (3, tile rows, tile columns) in [0, 1]."""
@@ -138,6 +138,23 @@ def _run(engine: Engine, tiles: NDArray[np.float32], channels: int) -> FloatRows
             "The model gave values that are not numbers for this photo; please choose another model or float32."
         )
     return results if channels == 3 else results.mean(axis=1, keepdims=True, dtype=np.float32)
+
+
+def _cropped(rows: FloatRows, top: int, tiles: int, plan: Plan, scale: int) -> Step:
+    """Returns the step that brings what of finished rows of the grid, the first from input row ``top``, is picture."""
+    end = top + rows.shape[1] // scale
+    first_row, end_row = picture_span(plan.rows, (top, end), scale)
+    if first_row == end_row:
+        return Step(tiles=tiles)
+    above = max(plan.rows.lead - top, 0) * scale  # rows of margin
+    left = plan.columns.lead * scale
+    inside = rows[:, above : above + end_row - first_row, left : left + plan.columns.size * scale]
+    return Step(tiles=tiles, top=first_row, rows=inside)
+
+
+def _sources(axis: Axis) -> NDArray[np.int64]:
+    """Returns for each input pixel of the grid the pixel of the picture that it shows."""
+    return np.array(mirror_indices(axis.size, axis.padded, lead=axis.lead), np.int64)
 
 
 def _weights(axis: Axis, scale: int) -> dict[int, NDArray[np.float32]]:

@@ -30,7 +30,7 @@ class Speed:
     """How fast a network runs on this machine.
 
     Attributes:
-        seconds_per_megapixel: Time for a million pixels that go through the network, overlaps and padding counted
+        seconds_per_megapixel: Time for a million pixels that go through the network, overlaps and the margin counted
             as often as they are computed.
     """
 
@@ -91,7 +91,8 @@ def calibrate(engine: Engine, tiling: Tiling) -> Speed:
     Raises:
         OptionError: Rounded to windows, the tile is too small for the overlap.
     """
-    side = plan_tiles(_CALIBRATION_SIDE, _CALIBRATION_SIDE, engine.multiple, tiling).rows.tile
+    inner = max(_CALIBRATION_SIDE - 2 * engine.multiple, 1)  # with its margin, 64
+    side = plan_tiles(inner, inner, engine.multiple, tiling).rows.tile
     tile = torch.rand((1, 3, side, side), generator=torch.Generator().manual_seed(0))
     warm_up = _seconds_of(engine, tile)
     measured = [warm_up]
@@ -102,7 +103,7 @@ def calibrate(engine: Engine, tiling: Tiling) -> Speed:
 
 
 def estimate_seconds(plan: Plan, speed: Speed) -> float:
-    """Returns the time that all tiles of a picture take."""
+    """Returns the time that all tiles of a picture take, those of its margin included."""
     return plan.tiles * plan.tile_pixels * speed.seconds_per_megapixel / 1e6
 
 
@@ -127,7 +128,7 @@ def estimate_peak_bytes(
     sample_bytes = 1 if header.bit_depth == 8 else 2
     planes = header.channels + header.has_alpha
     canvases = header.height * header.width * planes * sample_bytes * (1 + area)
-    band = plan.rows.tile * header.width * header.channels * 4 * area
+    band = plan.rows.tile * plan.columns.padded * header.channels * 4 * area
     at_work = min(tiling.batch, len(plan.columns.starts)) * plan.tile_pixels
     tiles = at_work * (network_bytes_per_pixel + 3 * 4 * (1 + 2 * area))
     return canvases + 2 * band + tiles  # a band is rounded in a copy of its finished rows

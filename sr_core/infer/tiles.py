@@ -1,9 +1,11 @@
 """Where the tiles of a picture lie and how their results are blended, in integers only.
 
-A picture is seen as padded by reflection at its right and lower edge up to a multiple of the network's window. Along
-each axis, tiles of one size cover it: they start and end on window borders, neighbours overlap by at least what was
-asked, and by no more than the next window border demands. Tile sizes shrink until they fit evenly, so there is no
-sliver at the end that costs a whole tile.
+A picture lies in a grid of windows: at each of its four edges follows a margin of at least one window of mirrored
+picture, at the right and below as much more as fills the last window. The convolutions of a network see black beyond
+what they are given; the margin, which is cropped from the result, takes what they get wrong there. Along each axis,
+tiles of one size cover the grid: they start and end on window borders, neighbours overlap by at least what was asked,
+and by no more than the next window border demands. Tile sizes shrink until they fit evenly, so there is no sliver at
+the end that costs a whole tile.
 
 Blend weights count steps of 1/4096. They are differences of neighbouring ramps, so at every output pixel they sum to
 exactly 4096, and the product of two of them is exact in float32.
@@ -16,7 +18,17 @@ from typing import Final
 from sr_core.arch.padding import align
 from sr_core.errors import OptionError
 
-__all__ = ["WEIGHT_SUM", "Axis", "Plan", "Span", "Tiling", "blend_weights", "overlap_spans", "plan_tiles"]
+__all__ = [
+    "WEIGHT_SUM",
+    "Axis",
+    "Plan",
+    "Span",
+    "Tiling",
+    "blend_weights",
+    "overlap_spans",
+    "picture_span",
+    "plan_tiles",
+]
 
 WEIGHT_SUM: Final = 4096
 """What the blend weights of all tiles at an output pixel add up to, along each axis."""
@@ -61,13 +73,15 @@ class Axis:
 
     Attributes:
         size: Pixels of the picture.
-        padded: Pixels that the tiles cover: ``size`` aligned to the window.
+        lead: Pixels of the grid before the picture: one window.
+        padded: Pixels of the grid, which the tiles cover: ``size`` and a margin at both ends, aligned to the window.
         tile: Pixels of a tile, the same for all of them.
-        starts: First pixel of each tile, ascending.
+        starts: First pixel of each tile in the grid, ascending.
         ramp: Pixels over which one tile takes over from the one before it, in the middle of their overlap.
     """
 
     size: int
+    lead: int
     padded: int
     tile: int
     starts: tuple[int, ...]
@@ -105,7 +119,7 @@ def plan_tiles(height: int, width: int, multiple: int, tiling: Tiling) -> Plan:
     Args:
         height: Rows of the picture, at least 1.
         width: Columns of the picture, at least 1.
-        multiple: The network's window: tiles start and end on multiples of it.
+        multiple: The network's window: tiles start and end on multiples of it, and so wide is the margin.
         tiling: What is wanted.
 
     Raises:
@@ -137,8 +151,7 @@ def blend_weights(axis: Axis, scale: int) -> tuple[tuple[int, ...], ...]:
     """
     size = axis.tile * scale
     width = axis.ramp * scale
-    spans = overlap_spans(axis, scale)
-    ramps = [(first + end - width) // 2 for first, end in spans]  # where each ramp begins
+    ramps = [((first + end) * scale - width) // 2 for first, end in _overlaps(axis)]  # where each ramp begins
 
     def weights(index: int) -> Iterator[int]:
         for pixel in range(axis.starts[index] * scale, axis.starts[index] * scale + size):
@@ -150,9 +163,30 @@ def blend_weights(axis: Axis, scale: int) -> tuple[tuple[int, ...], ...]:
 
 
 def overlap_spans(axis: Axis, scale: int) -> tuple[Span, ...]:
-    """Returns where neighbouring tiles overlap, in output pixels."""
+    """Returns where neighbouring tiles overlap in the picture, in its output pixels; none lies in the margin."""
+    spans = (picture_span(axis, overlap, scale) for overlap in _overlaps(axis))
+    return tuple((first, end) for first, end in spans if first < end)
+
+
+def picture_span(axis: Axis, span: Span, scale: int) -> Span:
+    """Returns which output pixels of the picture come from input pixels of the grid.
+
+    Args:
+        axis: The grid.
+        span: Input pixels of the grid.
+        scale: Output pixels per input pixel.
+
+    Returns:
+        Output pixels, 0 being the first of the picture; first and end are equal when the span is all margin.
+    """
+    first, end = (min(max(at - axis.lead, 0), axis.size) * scale for at in span)
+    return first, end
+
+
+def _overlaps(axis: Axis) -> tuple[Span, ...]:
+    """Returns where neighbouring tiles overlap, in input pixels of the grid."""
     pairs = zip(axis.starts, axis.starts[1:], strict=False)
-    return tuple((after * scale, (before + axis.tile) * scale) for before, after in pairs)
+    return tuple((after, before + axis.tile) for before, after in pairs)
 
 
 def _check_overlap(tile: int, overlap: int) -> None:
@@ -163,15 +197,16 @@ def _check_overlap(tile: int, overlap: int) -> None:
 
 
 def _axis(size: int, tile: int, overlap: int, multiple: int) -> Axis:
-    """Returns the fewest tiles that cover an axis, all shrunk to the smallest size with which so many still do."""
+    """Returns the fewest tiles that cover a grid, all shrunk to the smallest size with which so many still do."""
     if size < 1:
         raise ValueError(f"a picture cannot have a side of {size} pixels")
-    padded = align(size, multiple)
+    margin = multiple
+    padded = align(size + 2 * margin, multiple)
     count = 1 if padded <= tile else 1 - (tile - padded) // (tile - overlap)
     fitted = align(-(-(padded + (count - 1) * overlap) // count), multiple)
     windows = (padded - fitted) // multiple  # that the last tile lies behind the first
     starts = tuple(index * windows // max(count - 1, 1) * multiple for index in range(count))
-    return Axis(size=size, padded=padded, tile=fitted, starts=starts, ramp=overlap // _RAMP_PART)
+    return Axis(size=size, lead=margin, padded=padded, tile=fitted, starts=starts, ramp=overlap // _RAMP_PART)
 
 
 def _smooth_step(at: int, width: int) -> int:

@@ -48,10 +48,11 @@ def upscale(
     batch and frees its memory. :func:`run_to_end` iterates it when nobody watches.
 
     The result has exactly ``scale`` times the height and width, the bit depth and the number of channels of the
-    picture. Rows are blended in float32, clamped once and rounded once. A grey picture goes through the network as
-    three equal channels whose results are averaged. Alpha that is constant stays so; other alpha is enlarged by bicubic
-    interpolation, and colours under full transparency, which are arbitrary, are replaced by what continues the visible
-    ones.
+    picture. The network sees a margin of mirrored picture all around, which is cropped from what it gives: without it,
+    the black that its convolutions see beyond the border tints the frame of the result. Rows are blended in float32,
+    clamped once and rounded once. A grey picture goes through the network as three equal channels whose results are
+    averaged. Alpha that is constant stays so; other alpha is enlarged by bicubic interpolation, and colours under full
+    transparency, which are arbitrary, are replaced by what continues the visible ones.
 
     Args:
         picture: What to upscale; it is not changed.
@@ -106,6 +107,8 @@ def upscale_float(picture: Picture, engine: Engine, tiling: Tiling) -> NDArray[n
 
 def seam_report(picture: Picture, engine: Engine, tiling: Tiling, *, reach: int = 0) -> SeamReport:
     """Returns how much tiling changes a picture, compared with running it through the network as one tile.
+
+    Both see the same grid, margin included; only what is picture is compared.
 
     Args:
         picture: A picture that the network can take whole.

@@ -1,6 +1,6 @@
 """PSNR and SSIM on RGB or on luma, with the border and the data range stated by the caller."""
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ def ssim(
     a, b = _comparable(result, truth, data_range, border, channels)
     if min(a.shape[:2]) < 11:
         raise OptionError(f"SSIM needs at least 11 x 11 pixels inside the border, but {a.shape[:2]} are left.")
-    value = structural_similarity(
+    value: Any = structural_similarity(  # untyped; a number, because neither gradient nor full map is asked for
         a,
         b,
         data_range=data_range,

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from sr_core.infer.engine import Compute
 
-__all__ = ["FakeEngine", "bilinear", "blurred", "nearest"]
+__all__ = ["FakeEngine", "bilinear", "blurred", "convolved", "nearest"]
 
 
 class FakeEngine:
@@ -56,3 +56,8 @@ def bilinear(tiles: Tensor, scale: int) -> Tensor:
 def blurred(tiles: Tensor, scale: int) -> Tensor:
     """Sees two pixels to each side, and dark beyond the tile: wrong near a tile's own border."""
     return nearest(F.avg_pool2d(tiles, 5, stride=1, padding=2), scale)
+
+
+def convolved(tiles: Tensor, scale: int) -> Tensor:
+    """Averages 3 x 3 pixels by a convolution that sees black beyond the tile, as those of SwinIR do."""
+    return nearest(F.conv2d(tiles, torch.full((3, 1, 3, 3), 1 / 9), padding=1, groups=3), scale)

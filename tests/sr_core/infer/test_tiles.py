@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from sr_core.arch.padding import align
 from sr_core.errors import OptionError
-from sr_core.infer.tiles import WEIGHT_SUM, Axis, Tiling, blend_weights, overlap_spans, plan_tiles
+from sr_core.infer.tiles import WEIGHT_SUM, Axis, Tiling, blend_weights, overlap_spans, picture_span, plan_tiles
 
 WINDOWS = st.sampled_from([1, 2, 4, 7, 8, 16])
 
@@ -27,9 +29,11 @@ def axes(draw: st.DrawFn) -> tuple[Axis, int, Tiling]:
 
 @given(axes())
 @settings(deadline=None, max_examples=150)
-def test_tiles_cover_the_padded_axis_from_end_to_end(case: tuple[Axis, int, Tiling]) -> None:
+def test_tiles_cover_the_picture_and_its_margin_from_end_to_end(case: tuple[Axis, int, Tiling]) -> None:
     axis, multiple, _ = case
-    assert axis.padded == align(axis.size, multiple)
+    assert axis.lead == multiple
+    assert axis.padded == align(axis.size + 2 * multiple, multiple)
+    assert multiple <= axis.padded - axis.lead - axis.size < 2 * multiple
     assert axis.starts[0] == 0
     assert axis.starts[-1] + axis.tile == axis.padded
     assert list(axis.starts) == sorted(set(axis.starts))
@@ -49,8 +53,49 @@ def test_tiles_lie_on_windows_and_are_not_larger_than_asked(case: tuple[Axis, in
 def test_neighbours_overlap_as_asked_and_by_one_window_more_at_most(case: tuple[Axis, int, Tiling]) -> None:
     axis, multiple, tiling = case
     asked = align(tiling.overlap, multiple)
-    for first, end in overlap_spans(axis, 1):
-        assert asked <= end - first <= asked + multiple
+    for before, after in pairwise(axis.starts):
+        assert asked <= before + axis.tile - after <= asked + multiple
+
+
+@given(axes(), st.integers(1, 4))
+@settings(deadline=None, max_examples=150)
+def test_overlap_spans_are_the_output_pixels_of_the_picture_that_two_tiles_see(
+    case: tuple[Axis, int, Tiling], scale: int
+) -> None:
+    axis, _, _ = case
+    spans = overlap_spans(axis, scale)
+    assert all(0 <= first < end <= axis.size * scale for first, end in spans)
+    wanted: list[tuple[int, int]] = []
+    for before, after in pairwise(axis.starts):
+        seen = [at for at in range(after, before + axis.tile) if 0 <= at - axis.lead < axis.size]
+        if seen:
+            wanted.append(((seen[0] - axis.lead) * scale, (seen[-1] + 1 - axis.lead) * scale))
+    assert list(spans) == wanted
+
+
+def test_overlaps_in_the_margin_are_no_seams() -> None:
+    axis = plan_tiles(1, 1, 8, Tiling(tile=16, overlap=8)).rows
+    assert (axis.starts, axis.padded) == ((0, 8), 24)
+    assert overlap_spans(axis, 2) == ((0, 2),)  # 16 pixels of the grid, one of the picture
+    assert overlap_spans(plan_tiles(1, 17, 8, Tiling(tile=16, overlap=8)).columns, 2) == ((0, 16), (16, 32), (32, 34))
+    assert overlap_spans(plan_tiles(1, 1, 8, Tiling(tile=8, overlap=0)).columns, 2) == ()
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        ((0, 8), (0, 0)),
+        ((0, 9), (0, 3)),
+        ((8, 18), (0, 30)),
+        ((10, 99), (6, 30)),
+        ((18, 32), (30, 30)),
+        ((9, 9), (3, 3)),
+    ],
+)
+def test_the_picture_begins_behind_its_margin(span: tuple[int, int], expected: tuple[int, int]) -> None:
+    axis = plan_tiles(10, 1, 8, Tiling()).rows
+    assert axis.padded == 32
+    assert picture_span(axis, span, 3) == expected
 
 
 @given(axes())
@@ -102,7 +147,7 @@ def test_a_tile_counts_for_nothing_in_the_outer_three_eighths_of_an_overlap(case
 
 
 def test_the_ramp_rises_smoothly_and_alike_from_both_sides() -> None:
-    axis = plan_tiles(96, 1, 8, Tiling(tile=64, overlap=32)).rows
+    axis = plan_tiles(80, 1, 8, Tiling(tile=64, overlap=32)).rows
     assert axis.starts == (0, 32)
     first, second = (np.array(part) for part in blend_weights(axis, 2))
     ramp = first[64:128]  # the output pixels of the overlap
@@ -118,7 +163,7 @@ def test_the_ramp_rises_smoothly_and_alike_from_both_sides() -> None:
 
 
 def test_without_overlap_each_pixel_belongs_to_one_tile() -> None:
-    axis = plan_tiles(64, 1, 8, Tiling(tile=32, overlap=0)).rows
+    axis = plan_tiles(48, 1, 8, Tiling(tile=32, overlap=0)).rows
     assert axis.starts == (0, 32)
     assert blend_weights(axis, 1) == ((WEIGHT_SUM,) * 32, (WEIGHT_SUM,) * 32)
 
@@ -126,13 +171,13 @@ def test_without_overlap_each_pixel_belongs_to_one_tile() -> None:
 @pytest.mark.parametrize(
     ("size", "starts", "tile"),
     [
-        (1, (0,), 8),
-        (64, (0,), 64),
-        (65, (0, 24), 48),  # 72 padded: two tiles of 48, not one of 64 and a sliver
-        (100, (0, 40), 64),
-        (112, (0, 48), 64),
-        (113, (0, 32, 64), 56),
-        (500, (0, 40, 88, 128, 176, 216, 264, 304, 352, 392, 440), 64),
+        (1, (0,), 24),
+        (48, (0,), 64),  # with its margin, exactly one tile
+        (49, (0, 24), 48),  # 72 with its margin: two tiles of 48, not one of 64 and a sliver
+        (84, (0, 40), 64),
+        (96, (0, 48), 64),
+        (97, (0, 32, 64), 56),
+        (484, (0, 40, 88, 128, 176, 216, 264, 304, 352, 392, 440), 64),
     ],
 )
 def test_known_plans(size: int, starts: tuple[int, ...], tile: int) -> None:
@@ -175,8 +220,8 @@ def test_impossible_tilings_are_refused(options: dict[str, int], sentence: str) 
 
 def test_the_smallest_tiling_that_is_possible_is_accepted() -> None:
     assert Tiling(tile=64, overlap=32).overlap == 32
-    assert plan_tiles(100, 100, 8, Tiling(tile=8, overlap=0)).tiles == 13 * 13
-    assert plan_tiles(100, 1, 8, Tiling(tile=16, overlap=8)).rows.starts == tuple(range(0, 96, 8))
+    assert plan_tiles(100, 100, 8, Tiling(tile=8, overlap=0)).tiles == 15 * 15
+    assert plan_tiles(100, 1, 8, Tiling(tile=16, overlap=8)).rows.starts == tuple(range(0, 112, 8))
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from sr_core.infer.tiles import plan_tiles
 from sr_core.infer.torch_engine import TorchEngine
 from sr_core.infer.upscale import TileProgress, Tiling, run_to_end, seam_report, upscale, upscale_float
 from sr_core.spec import swinir_spec
-from tests.sr_core.infer.fake_engines import FakeEngine, bilinear, blurred, nearest
+from tests.sr_core.infer.fake_engines import FakeEngine, bilinear, blurred, convolved, nearest
 from tests.sr_core.infer.noise_pictures import DEPTHS, SMALL, enlarged, picture_of, run
 
 
@@ -50,23 +50,61 @@ def test_every_code_of_a_depth_survives(bits: int) -> None:
     assert (result.pixels == enlarged(pixels, 2)).all()
 
 
-@given(st.integers(1, 100), st.integers(1, 100), st.integers(1, 3), st.sampled_from([bilinear, blurred]))
+@given(st.integers(1, 100), st.integers(1, 100), st.integers(1, 3), st.sampled_from([bilinear, blurred, convolved]))
 @settings(deadline=None, max_examples=40)
 def test_tiled_is_whole_for_a_network_that_sees_less_than_the_overlap(
     height: int, width: int, batch: int, function: Callable[[Tensor, int], Tensor]
 ) -> None:
     picture = picture_of(height, width, seed=height * 100 + width)
     tiled = upscale_float(picture, FakeEngine(function), replace(SMALL, batch=batch))
-    whole = upscale_float(picture, FakeEngine(function), Tiling(tile=104, overlap=0))
+    whole = upscale_float(picture, FakeEngine(function), Tiling(tile=120, overlap=0))
     assert np.abs(tiled - whole).max() <= 1e-6
 
 
-def test_a_picture_is_padded_by_reflection_and_nothing_else() -> None:
+def test_a_picture_is_padded_by_mirroring_and_nothing_else() -> None:
     picture = picture_of(5, 3)
     engine = FakeEngine(nearest)
     run(picture, engine)
-    expected = np.pad(picture.pixels, ((0, 3), (0, 0), (0, 0)), mode="reflect")[:, [0, 1, 2, 1, 0, 1, 2, 1]]
+    expected = np.pad(picture.pixels, ((8, 11), (8, 13), (0, 0)), mode="symmetric")
+    assert engine.shapes == [(1, 3, 24, 24)]
     assert (engine.inputs[0][0].numpy() == expected.transpose(2, 0, 1).astype(np.float32) / np.float32(255)).all()
+
+
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(1, 3), st.sampled_from([2, 4, 8]))
+@settings(deadline=None, max_examples=40)
+def test_the_border_is_computed_from_mirrored_picture_not_from_black(
+    height: int, width: int, scale: int, multiple: int
+) -> None:
+    picture = picture_of(height, width, seed=height * 100 + width)
+    result = upscale_float(picture, FakeEngine(convolved, scale, multiple), SMALL)
+    colours = np.pad(picture.pixels / 255.0, ((1, 1), (1, 1), (0, 0)), mode="symmetric")
+    nine = [colours[y : y + height, x : x + width] for y in range(3) for x in range(3)]
+    assert result.shape == (height * scale, width * scale, 3)
+    assert np.abs(result - np.mean(nine, axis=0).repeat(scale, 0).repeat(scale, 1)).max() <= 1e-6
+
+
+@pytest.mark.parametrize("function", [blurred, convolved])
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 8), (40, 33), (70, 1)])
+def test_a_flat_colour_stays_flat_up_to_the_corners(
+    function: Callable[[Tensor, int], Tensor], size: tuple[int, int]
+) -> None:
+    picture = Picture(pixels=np.full((*size, 3), (255, 0, 90), np.uint8), bit_depth=8)
+    assert (run(picture, FakeEngine(function)).pixels == (255, 0, 90)).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 20), (20, 1), (9, 17)])
+def test_bands_that_are_all_margin_bring_no_rows(size: tuple[int, int]) -> None:
+    picture, engine, tiling = picture_of(*size), FakeEngine(nearest), Tiling(tile=8, overlap=0)
+    plan = plan_tiles(*size, 8, tiling)
+    steps = [
+        (step.tiles, step.top, None if step.rows is None else step.rows.shape)
+        for step in blend_tiles(picture, engine, plan, 100)
+    ]
+    bands = len(plan.rows.starts)
+    assert [tiles for tiles, _, _ in steps] == [len(plan.columns.starts)] * bands
+    assert [shape is None for _, _, shape in steps] == [True] + [False] * (bands - 2) + [True]
+    assert steps[1][1:] == (0, (3, 2 * min(size[0], 8), 2 * size[1]))
+    assert (run(picture, FakeEngine(nearest), tiling).pixels == enlarged(picture.pixels, 2)).all()
 
 
 @pytest.mark.parametrize("bits", DEPTHS)
@@ -76,7 +114,7 @@ def test_values_are_clamped_and_rounded_once(bits: int) -> None:
 
     def constant(tiles: Tensor, scale: int) -> Tensor:
         values = torch.from_numpy(wanted / peak).float()
-        return values.expand(tiles.shape[0], 3, 8 * scale, 8).repeat(1, 1, 1, scale)
+        return values.expand(tiles.shape[0], 3, tiles.shape[2] * scale, 8).repeat(1, 1, 1, tiles.shape[3] * scale // 8)
 
     result = run(picture_of(8, 8, bits=bits), FakeEngine(constant))
     assert result.pixels[0, :8, 0].tolist() == [0, 0, 0, 1, 1, peak - 1, peak, peak]
@@ -88,9 +126,9 @@ def test_overshoot_is_kept_until_tiles_are_blended() -> None:
         return torch.full((1, 3, tiles.shape[2] * scale, tiles.shape[3] * scale), 1.5 * odd)
 
     engine = FakeEngine(uneven)
-    result = run(picture_of(8, 48), engine)
+    result = run(picture_of(8, 32), engine)
     assert len(engine.shapes) == 2
-    middle = result.pixels[0, 47:49, 0]
+    middle = result.pixels[0, 31:33, 0]
     assert abs(middle.mean() - 191) <= 1  # (1.5 + 0) / 2, where clamping first would give 128
 
 
@@ -236,9 +274,9 @@ def test_a_result_that_is_not_a_number_is_refused(value: float, channels: int) -
 
 def test_memory_is_bounded_by_bands() -> None:
     """A tall picture: bands are small beside it, so the peak is the result and little more."""
-    picture = picture_of(3000, 64)
+    picture = picture_of(3000, 48)
     tiling = Tiling(tile=64, overlap=16)
-    result_bytes = 6000 * 128 * 3
+    result_bytes = 6000 * 96 * 3
     band_bytes = 128 * 128 * 3 * 4
     job = upscale(picture, FakeEngine(nearest, notes=False), tiling)
     tracemalloc.start()
@@ -256,6 +294,7 @@ def test_rows_come_out_in_order_and_each_once() -> None:
     for step in blend_tiles(picture, engine, plan, 1):
         if step.rows is not None:
             assert step.top == at
+            assert step.rows.shape[2] == 140
             assert (
                 np.rint(step.rows * 255) == enlarged(picture.pixels, 2)[at : at + step.rows.shape[1]].transpose(2, 0, 1)
             ).all()
@@ -273,12 +312,13 @@ def tiny() -> TorchEngine:
     return TorchEngine(SwinIR(spec))
 
 
-def test_one_tile_is_what_the_module_gives_for_the_whole_picture(tiny: TorchEngine) -> None:
+def test_one_tile_is_what_the_module_gives_for_the_whole_picture_and_its_margin(tiny: TorchEngine) -> None:
     picture = picture_of(21, 30)
-    result = upscale_float(picture, tiny, Tiling(tile=32, overlap=0))
-    tensor = torch.from_numpy(picture.pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
+    result = upscale_float(picture, tiny, Tiling(tile=48, overlap=0))
+    padded = np.pad(picture.pixels, ((8, 11), (8, 10), (0, 0)), mode="symmetric")
+    tensor = torch.from_numpy(padded.astype(np.float32) / 255).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        expected = tiny._module(tensor)[0].permute(1, 2, 0).numpy()
+        expected = tiny._module(tensor)[0].permute(1, 2, 0).numpy()[16:58, 16:76]
     assert result.shape == (42, 60, 3)
     assert np.abs(result - expected).max() <= 1e-6
 
@@ -302,6 +342,13 @@ def test_seams_of_a_local_network_are_nothing() -> None:
     assert report.max <= 1e-3
 
 
+def test_the_whole_that_seams_are_measured_against_is_one_tile() -> None:
+    engine = FakeEngine(nearest)
+    seam_report(picture_of(60, 75), engine, SMALL)
+    assert engine.shapes[-1] == (1, 3, 80, 96)
+    assert engine.shapes[:-1] == [(1, 3, 32, 32)] * plan_tiles(60, 75, 8, SMALL).tiles
+
+
 def test_seams_are_found_near_overlaps() -> None:
     def vignette(tiles: Tensor, scale: int) -> Tensor:
         result = nearest(tiles, scale)
@@ -309,10 +356,10 @@ def test_seams_are_found_near_overlaps() -> None:
         return result
 
     tiling = Tiling(tile=64, overlap=32)
-    report = seam_report(picture_of(32, 96), FakeEngine(vignette), tiling)
+    report = seam_report(picture_of(32, 80), FakeEngine(vignette), tiling)
     assert report.max_near > 1.0
     assert report.mean_near > 10 * report.mean_elsewhere
-    wide = seam_report(picture_of(32, 96), FakeEngine(vignette), tiling, reach=1000)
+    wide = seam_report(picture_of(32, 80), FakeEngine(vignette), tiling, reach=1000)
     assert wide.max_elsewhere == 0.0
 
 
