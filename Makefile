@@ -9,6 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := app.py sr_core zoo ui bench tests
+TYPED := app.py sr_core zoo ui bench
 
 .PHONY: run test check fix bench setup browser clean
 
@@ -21,7 +22,7 @@ test: $(VENV)/.dev browser
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	if command -v node >/dev/null; then $(BIN)/pyright; else $(BIN)/mypy --strict; fi
+	if command -v node >/dev/null; then $(BIN)/pyright; else $(BIN)/mypy --strict $(TYPED); fi
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not slow and not browser"
 
@@ -36,21 +37,24 @@ setup: $(VENV)/.dev
 
 # A browser for the tests of the page: any Chromium or Chrome that is there, otherwise Debian's.
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { \
-		sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
-		$$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-recommends chromium; }
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	command -v apt-get >/dev/null || { \
+		echo "make test needs Chromium or Google Chrome for the tests of the page; please install one." >&2; exit 1; }; \
+	sudo=$$( [ "$$(id -u)" = 0 ] || echo sudo ); \
+	$$sudo apt-get update -q && $$sudo apt-get install -q -y --no-install-recommends chromium
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || \
 		{ echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11" >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "The module venv does not work here; on Debian, install python3-venv." >&2; exit 1; }
 
 $(VENV)/.run: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	touch $@
 
 $(VENV)/.dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements-dev.txt
 	touch $(VENV)/.run $@
 
 clean:

@@ -51,12 +51,21 @@ def _parser() -> argparse.ArgumentParser:
     seams.add_argument("--limit", type=int, default=None, help="take only the first photos of the folder")
     seams.set_defaults(run=_workshop, command="run_seams")
 
+    speed = commands.add_parser("speed", help="time a model on this machine")
+    speed.add_argument("id", help="a model id, as listed")
+    speed.add_argument("--machine", required=True, help="one phrase that names this machine")
+    speed.add_argument("--side", type=int, default=512, help="side of the photo that is timed")
+    speed.set_defaults(run=_workshop, command="run_speed")
+
     release = commands.add_parser("release", help="store trained weights as a release")
     release.add_argument("family", help="a recipe, such as swinir-light")
     release.add_argument("--weights", type=Path, required=True, help="best.safetensors of a training run")
     release.add_argument("--scale", type=int, default=2)
     release.add_argument("--trained", required=True, help="name of the training run, such as photos39")
     release.add_argument("--precision", choices=get_args(Precision), default="float16")
+    release.add_argument("--parent", help="id of the release that it was grown from")
+    release.add_argument("--selected-on", required=True, help="data set whose score chose the weights")
+    release.add_argument("--recipe", required=True, help="the options of the run, in one phrase")
     release.add_argument("--training-data", required=True, help="one phrase that names the data and its source")
     release.set_defaults(run=_workshop, command="run_release")
 

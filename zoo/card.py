@@ -26,9 +26,11 @@ def model_card(release: Release) -> str:
         ("Parameters", f"{release.parameters:,}"),
         ("Weights", f"{release.weights.path}, {release.variant.precision}, {release.size_bytes:,} bytes"),
         ("sha256", f"`{release.weights.sha256}`"),
-        ("Training data", release.training_data),
-        ("Training steps", f"{release.training_steps:,}"),
-        ("Source", release.source),
+        ("Began from", f"`{release.parent}`" if release.parent else "random weights"),
+        ("Training data", release.training.data),
+        ("Training", f"{release.training.steps:,} steps; {release.training.recipe}"),
+        ("Chosen on", f"{release.training.selected_on}: scores on it are a little too good"),
+        ("Speed", _speed(release)),
         ("Licence", release.licence),
         (
             "Tiles",
@@ -38,9 +40,13 @@ def model_card(release: Release) -> str:
     lines = [*front, "", f"# {release.label}", "", f"`{release.id}` — {release.recommended_for}.", ""]
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts), ""]
     lines += ["## Scores", "", "8-bit output against the original; the border is left out on every side.", ""]
-    lines += ["| data set | pictures | channels | border | PSNR dB | SSIM | tool |", "|---|---|---|---|---|---|---|"]
     lines += [
-        f"| {m.dataset} | {m.pictures} | {m.channels} | {m.border} | {m.psnr_db:.2f} | {m.ssim:.4f} | {m.tool} |"
+        "| data set | pictures | channels | border | PSNR dB | bicubic dB | SSIM | tool |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {m.dataset} | {m.pictures} | {m.channels} | {m.border} "
+        f"| {m.psnr_db:.2f} | {m.bicubic_psnr_db:.2f} | {m.ssim:.4f} | {m.tool} |"
         for m in release.metrics
     ]
     lines += [
@@ -53,6 +59,13 @@ def model_card(release: Release) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _speed(release: Release) -> str:
+    speed = release.speed
+    if speed is None:
+        return "not measured"
+    return f"{speed.seconds_per_megapixel:.1f} s for a megapixel of photo, {speed.compute}, {speed.machine}"
 
 
 def _seam(tiling: TilingRecord) -> str:

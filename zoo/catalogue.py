@@ -95,5 +95,5 @@ class ModelCache:
 
     @property
     def held_bytes(self) -> int:
-        """Length of the weights of the models that are loaded, as float32."""
+        """Length of the float32 weights of the models that are loaded; their attention tables come on top."""
         return sum(4 * self._manifest.release(model_id).parameters for model_id in self._models)

@@ -23,6 +23,7 @@ __all__ = [
     "Release",
     "SpeedRecord",
     "TilingRecord",
+    "TrainingRecord",
     "load_manifest",
     "save_manifest",
 ]
@@ -61,20 +62,21 @@ class TilingRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """One measured score and all that is needed to measure it again."""
+    """One measured score, bicubic enlargement's beside it, and all that is needed to measure it again."""
 
     dataset: str
     channels: Literal["y", "rgb"]
     border: int
     psnr_db: float
     ssim: float
+    bicubic_psnr_db: float
     pictures: int
     tool: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedRecord:
-    """Measured time for a megapixel of input, with the machine it was measured on."""
+    """Measured time for a megapixel of photo, overlaps of tiles included, with the machine it was measured on."""
 
     seconds_per_megapixel: float
     compute: Literal["float32", "bfloat16"]
@@ -82,17 +84,35 @@ class SpeedRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """How the weights came about.
+
+    Attributes:
+        data: The training photos and their source.
+        steps: Steps of this network; those of a parent it was grown from are not counted in.
+        selected_on: The data set whose score chose the weights that are kept; scores on it are a little too good.
+        recipe: The options of the run, in words.
+    """
+
+    data: str
+    steps: int
+    selected_on: str
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A variant with its files, its origin and what was measured of it."""
+    """A variant with its files, its origin and what was measured of it.
+
+    ``parent`` is the id of the release whose weights it began from, or None when it began from random ones.
+    """
 
     variant: Variant
     label: str
     recommended_for: str
     parent: str | None
     licence: str
-    training_data: str
-    training_steps: int
-    source: str
+    training: TrainingRecord
     parameters: int
     files: tuple[FileRecord, ...]
     tiling: TilingRecord
@@ -208,6 +228,7 @@ def _release(record: Mapping[str, Any]) -> Release:
     return Release(
         variant=variant,
         files=files,
+        training=TrainingRecord(**fields.pop("training")),
         tiling=TilingRecord(**fields.pop("tiling")),
         metrics=tuple(Metric(**metric) for metric in fields.pop("metrics")),
         speed=None if speed is None else SpeedRecord(**speed),

@@ -14,7 +14,7 @@ from sr_core.infer.tiles import Tiling
 from sr_core.spec import swinir_spec
 from ui.settings import Settings
 from ui.studio import Studio
-from zoo.manifest import FileRecord, Manifest, Metric, Release, SpeedRecord, TilingRecord, Variant
+from zoo.manifest import FileRecord, Manifest, Metric, Release, SpeedRecord, TilingRecord, TrainingRecord, Variant
 
 GPS_IFD, MAKE, ORIENTATION = 34853, 271, 274
 MAKER = "CameraMaker"
@@ -56,13 +56,22 @@ def release(
         recommended_for="tests",
         parent=None,
         licence="Apache-2.0",
-        training_data="none",
-        training_steps=0,
-        source="tests",
+        training=TrainingRecord(data="none", steps=0, selected_on="nothing", recipe="none"),
         parameters=123_456,
         files=(FileRecord(path="fake.safetensors", bytes=500_000, sha256="0" * 64, format="safetensors"),),
         tiling=TilingRecord(tile=32, overlap=8, batch=1, seam_max=0.1, seam_data="tests"),
-        metrics=(Metric(dataset="Set5", channels="y", border=2, psnr_db=37.5, ssim=0.95, pictures=5, tool="tests"),),
+        metrics=(
+            Metric(
+                dataset="Set5",
+                channels="y",
+                border=2,
+                psnr_db=37.5,
+                ssim=0.95,
+                bicubic_psnr_db=33.67,
+                pictures=5,
+                tool="tests",
+            ),
+        ),
         speed=None
         if seconds is None
         else SpeedRecord(seconds_per_megapixel=seconds, compute="float32", machine="another machine"),

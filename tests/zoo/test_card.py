@@ -12,7 +12,9 @@ def test_the_card_tells_what_the_record_holds(scored: Release) -> None:
         scored.weights.sha256,
         "drawings",
         f"{scored.parameters:,}",
-        "| Set5 | 5 | y | 2 | 34.50 |",
+        "| Set5 | 5 | y | 2 | 34.50 | 33.67 |",
+        "by hand",
+        "12.5 s",
     ):
         assert fact in card
     assert "2, 1 blocks" in card

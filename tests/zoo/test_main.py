@@ -36,13 +36,19 @@ def test_from_photos_to_a_scored_release(workshop: Path, capsys: pytest.CaptureF
     assert "best Y-PSNR on photos" in capsys.readouterr().out
 
     release = ["release", "tiny", "--weights", f"{run}/best.safetensors", "--trained", "drawn"]
-    assert command.main([*home, *release, "--training-data", "two drawings"]) == 0
+    origin = ["--training-data", "two drawings", "--selected-on", "photos", "--recipe", "4 steps"]
+    assert command.main([*home, *release, *origin]) == 0
     record = load_manifest(manifest).release("tiny-x2-drawn-float16")
-    assert record.training_steps in (2, 4)
-    assert record.training_data == "two drawings"
+    assert record.training.steps in (2, 4)
+    assert record.training.data == "two drawings"
 
     assert command.main([*home, "seams", record.id, "--data", photos, "--tile", "32"]) == 0
     assert load_manifest(manifest).default.tiling.seam_data == "photos (2)"
+
+    assert command.main([*home, "speed", record.id, "--machine", "a test", "--side", "32"]) == 0
+    speed = load_manifest(manifest).default.speed
+    assert speed is not None
+    assert speed.seconds_per_megapixel > 0
 
     capsys.readouterr()
     assert command.main([*home, "evaluate", record.id, "--data", photos, "--name", "Drawn"]) == 0

@@ -5,12 +5,17 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
+from time import perf_counter
+
+import numpy as np
 
 from sr_core.arch.build import build
 from sr_core.arch.weights import load_weights, read_note
+from sr_core.image.picture import Picture
+from sr_core.infer.upscale import run_to_end, upscale
 from zoo.card import model_card
 from zoo.catalogue import load_model
-from zoo.manifest import Manifest, Release, load_manifest, save_manifest
+from zoo.manifest import Manifest, Release, SpeedRecord, TrainingRecord, load_manifest, save_manifest
 from zoo.workshop.evaluate import Score, evaluate, summarize
 from zoo.workshop.grow import grow_from
 from zoo.workshop.photos import read_photos, validation_pairs
@@ -19,7 +24,7 @@ from zoo.workshop.recipes import recipe
 from zoo.workshop.seams import choose_overlap
 from zoo.workshop.train import TrainOptions, train
 
-__all__ = ["run_evaluate", "run_release", "run_seams", "run_train"]
+__all__ = ["run_evaluate", "run_release", "run_seams", "run_speed", "run_train"]
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -54,19 +59,38 @@ def run_seams(options: argparse.Namespace) -> None:
     _store(options.home, manifest, replace(release, tiling=replace(record, batch=release.tiling.batch)))
 
 
+def run_speed(options: argparse.Namespace) -> None:
+    """Times a model on a square photo of noise, and writes the time into its record and card."""
+    manifest = load_manifest(options.home / "manifest.json")
+    release = manifest.release(options.id)
+    model = load_model(release, "auto", options.home / "builtin")
+    pixels = np.random.default_rng(0).integers(0, 256, (options.side, options.side, 3), np.uint8)
+    started = perf_counter()
+    run_to_end(upscale(Picture(pixels=pixels, bit_depth=8), model.engine, model.tiling))
+    seconds = (perf_counter() - started) / (options.side**2 / 1e6)
+    record = SpeedRecord(seconds_per_megapixel=round(seconds, 1), compute=model.engine.compute, machine=options.machine)
+    print(f"{release.id}: {seconds:.1f} s per megapixel, {record.compute}, {record.machine}")
+    _store(options.home, manifest, replace(release, speed=record))
+
+
 def run_release(options: argparse.Namespace) -> None:
     """Stores trained weights as a release, with its record and card."""
     source = recipe(options.family)
     trained = source.variant(scale=options.scale, trained=options.trained, precision="float32")
     module = load_weights(options.weights, trained)
-    steps = int(read_note(options.weights).get("steps", "0"))
+    training = TrainingRecord(
+        data=options.training_data,
+        steps=int(read_note(options.weights).get("steps", "0")),
+        selected_on=options.selected_on,
+        recipe=options.recipe,
+    )
     variant = replace(trained, precision=options.precision)
     builtin = options.home / "builtin"
-    file = store_weights(module, variant, training_data=options.training_data, steps=steps, folder=builtin)
-    release = new_release(source, module, variant, file, training_data=options.training_data, steps=steps)
+    file = store_weights(module, variant, training, builtin)
+    release = new_release(source, module, variant, file, training, options.parent)
     path = options.home / "manifest.json"
     _store(options.home, load_manifest(path) if path.is_file() else None, release)
-    print(f"{variant.id}: {file.bytes:,} bytes, {steps:,} steps")
+    print(f"{variant.id}: {file.bytes:,} bytes, {training.steps:,} steps")
 
 
 def _store(home: Path, manifest: Manifest | None, release: Release) -> None:
@@ -78,9 +102,8 @@ def _store(home: Path, manifest: Manifest | None, release: Release) -> None:
 def run_train(options: argparse.Namespace) -> None:
     """Trains a recipe, from scratch or from stored weights."""
     variant = recipe(options.family).variant(scale=options.scale, trained=options.trained, precision="float32")
-    start, options.earlier_steps = None, 0
+    start = None
     if options.start:
-        options.earlier_steps = int(read_note(options.start).get("steps", "0"))
         family = recipe(options.start_family or options.family)
         stored = family.variant(scale=options.scale, trained=options.trained, precision="float32")
         start = load_weights(options.start, stored)

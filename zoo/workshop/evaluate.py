@@ -59,6 +59,7 @@ def summarize(scores: list[Score], *, dataset: str, channels: Channels, border: 
         border=border,
         psnr_db=round(fmean(score.psnr_db for score in chosen), 3),
         ssim=round(fmean(score.ssim for score in chosen), 5),
+        bicubic_psnr_db=round(fmean(score.bicubic_psnr_db for score in chosen), 3),
         pictures=len(chosen),
         tool=f"pocket-super-resolution {__version__}",
     )

@@ -7,7 +7,7 @@ from sr_core.arch.build import parameter_count
 from sr_core.arch.swinir import SwinIR
 from sr_core.arch.weights import save_weights, sha256_of
 from sr_core.spec import Variant
-from zoo.manifest import BUILTIN, FileRecord, Manifest, Metric, Release, TilingRecord
+from zoo.manifest import BUILTIN, FileRecord, Manifest, Metric, Release, TilingRecord, TrainingRecord
 from zoo.workshop.recipes import Recipe
 
 __all__ = ["new_release", "put_metrics", "put_release", "store_weights"]
@@ -15,9 +15,7 @@ __all__ = ["new_release", "put_metrics", "put_release", "store_weights"]
 LICENCE = "Apache-2.0"
 
 
-def store_weights(
-    module: SwinIR, variant: Variant, *, training_data: str, steps: int, folder: Path = BUILTIN
-) -> FileRecord:
+def store_weights(module: SwinIR, variant: Variant, training: TrainingRecord, folder: Path = BUILTIN) -> FileRecord:
     """Writes the weight file of a variant and returns its record.
 
     Raises:
@@ -25,29 +23,29 @@ def store_weights(
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{variant.id}.safetensors"
-    save_weights(module, path, variant, {"training_data": training_data, "steps": str(steps), "licence": LICENCE})
+    note = {"training_data": training.data, "steps": str(training.steps), "recipe": training.recipe, "licence": LICENCE}
+    save_weights(module, path, variant, note)
     return FileRecord(path=path.name, bytes=path.stat().st_size, sha256=sha256_of(path), format="safetensors")
 
 
 def new_release(
-    source: Recipe, module: SwinIR, variant: Variant, file: FileRecord, *, training_data: str, steps: int
+    source: Recipe, module: SwinIR, variant: Variant, file: FileRecord, training: TrainingRecord, parent: str | None
 ) -> Release:
     """Returns a release with its files and origin; scores, speed and seams are still to be measured.
 
-    Tiles of 128 pixels with an overlap of 32 stand until :mod:`zoo.workshop.seams` has measured them.
+    Tiles of 272 pixels (the square of a preview and its margins) with an overlap of 32 stand until
+    :mod:`zoo.workshop.seams` has measured them.
     """
     return Release(
         variant=variant,
         label=f"{source.label} ×{variant.spec.scale}",
         recommended_for=source.recommended_for,
-        parent=None,
+        parent=parent,
         licence=LICENCE,
-        training_data=training_data,
-        training_steps=steps,
-        source="trained from scratch by this project",
+        training=training,
         parameters=parameter_count(module),
         files=(file,),
-        tiling=TilingRecord(tile=128, overlap=32, batch=1, seam_max=None, seam_data=""),
+        tiling=TilingRecord(tile=272, overlap=32, batch=1, seam_max=None, seam_data=""),
         metrics=(),
         speed=None,
     )

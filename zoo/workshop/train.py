@@ -21,6 +21,7 @@ from sr_core.arch.build import build, parameter_count
 from sr_core.arch.swinir import SwinIR
 from sr_core.arch.weights import save_weights
 from sr_core.errors import OptionError
+from sr_core.infer.window_engine import fast_compute
 from sr_core.metrics.fidelity import psnr_db
 from sr_core.spec import Variant
 from zoo.workshop.grow import start_as_interpolation, start_local
@@ -52,7 +53,6 @@ class TrainOptions:
         candidates: Crops drawn for each place in a batch, of which the most detailed is taken.
         seed: Of the weights and of the crops.
         every: Steps between validations and checkpoints.
-        earlier_steps: Steps that the weights it begins from were trained for; counted in with the kept weights.
         threads: Processor threads, or None for torch's own choice.
     """
 
@@ -72,7 +72,6 @@ class TrainOptions:
     candidates: int = 1
     seed: int = 0
     every: int = 500
-    earlier_steps: int = 0
     threads: int | None = None
 
 
@@ -213,7 +212,7 @@ class _Run:
         improved = score > self.best_db
         self.best_db = max(self.best_db, score)
         if improved:
-            note = {"steps": str(self.options.earlier_steps + self.step), "training_data": self.options.photos.name}
+            note = {"steps": str(self.step), "training_data": self.options.photos.name}
             save_weights(self.averaged, self.options.out / "best.safetensors", self.variant, note)
         state = {
             "id": self.variant.id,
@@ -271,4 +270,4 @@ def _bfloat16_is_fast(device: torch.device) -> bool:
     """Tells whether the device multiplies bfloat16 matrices in hardware; elsewhere it would only be slower."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # pyright: ignore
+    return fast_compute() == "bfloat16"

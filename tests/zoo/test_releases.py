@@ -1,0 +1,94 @@
+"""What every release that ships must do, on photos that ship with the project."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from sr_core.arch.weights import load_weights
+from sr_core.image.picture import Picture
+from sr_core.infer.model import LoadedModel
+from sr_core.infer.tiles import Tiling
+from sr_core.infer.torch_engine import TorchEngine
+from sr_core.infer.upscale import run_to_end, seam_report, upscale
+from sr_core.infer.window_engine import WindowEngine
+from sr_core.metrics.fidelity import psnr_db
+from ui.tabs.layout import EXAMPLES
+from zoo.catalogue import load_model, weight_path
+from zoo.manifest import Release, load_manifest
+
+RELEASES = load_manifest().releases
+
+
+def photo(name: str) -> NDArray[np.uint8]:
+    with Image.open(Path(EXAMPLES) / f"{name}.jpg") as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@pytest.fixture(scope="module", params=RELEASES, ids=[release.id for release in RELEASES])
+def release(request: pytest.FixtureRequest) -> Release:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(release: Release) -> LoadedModel:
+    return load_model(release, "float32")
+
+
+def enlarge(model: LoadedModel, pixels: NDArray[np.uint8]) -> NDArray[np.generic]:
+    return run_to_end(upscale(Picture(pixels=pixels, bit_depth=8), model.engine, model.tiling)).pixels
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 3), (33, 17)])
+def test_any_size_comes_out_at_the_claimed_scale(model: LoadedModel, release: Release, size: tuple[int, int]) -> None:
+    scale = release.variant.spec.scale
+    result = enlarge(model, photo("cat")[100 : 100 + size[0], 100 : 100 + size[1]])
+    assert result.shape == (size[0] * scale, size[1] * scale, 3)
+
+
+def test_it_restores_more_than_bicubic_does(model: LoadedModel, release: Release) -> None:
+    scale = release.variant.spec.scale
+    truth = photo("astronaut")[40:200, 100:260]
+    low = Image.fromarray(truth).resize((160 // scale, 160 // scale), Image.Resampling.BICUBIC)
+    floor = np.asarray(low.resize((160, 160), Image.Resampling.BICUBIC))
+    scores = [
+        psnr_db(result, truth, data_range=255, border=scale, channels="y")
+        for result in (enlarge(model, np.asarray(low)), floor)
+    ]
+    assert scores[0] > scores[1] + 1.0
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (90, 120, 150)])
+def test_a_flat_colour_stays_what_it_is(model: LoadedModel, colour: tuple[int, int, int]) -> None:
+    result = enlarge(model, np.full((40, 40, 3), colour, np.uint8)).astype(int)
+    assert np.abs(result - colour).max() <= 3  # corners included; both models were measured at 1 or 0
+
+
+def test_the_fast_engine_computes_what_the_module_does(model: LoadedModel, release: Release) -> None:
+    module = load_weights(weight_path(release), release.variant)
+    tile = torch.from_numpy(photo("cat")[80:144, 140:204].copy()).permute(2, 0, 1)[None].float() / 255
+    difference = (model.engine.run(tile) - TorchEngine(module).run(tile)).abs().max()
+    assert float(difference) < 1e-4
+
+
+@pytest.mark.slow
+def test_bfloat16_products_change_less_than_anybody_sees(model: LoadedModel, release: Release) -> None:
+    module = load_weights(weight_path(release), release.variant)
+    tile = torch.from_numpy(photo("cat")[80:128, 140:188].copy()).permute(2, 0, 1)[None].float() / 255
+    error = (WindowEngine(module, "bfloat16").run(tile) - model.engine.run(tile)).square().mean()
+    assert -10 * float(error.log10()) >= 50
+
+
+@pytest.mark.slow
+def test_no_seam_shows_at_the_recorded_overlap(model: LoadedModel) -> None:
+    picture = Picture(pixels=photo("cat")[:200, :300], bit_depth=8)
+    assert seam_report(picture, model.engine, model.tiling).max <= 0.5
+
+
+@pytest.mark.slow
+def test_the_seam_metric_sees_tiles_that_do_not_overlap(model: LoadedModel) -> None:
+    picture = Picture(pixels=photo("cat")[60:140, 100:228], bit_depth=8)
+    assert seam_report(picture, model.engine, Tiling(tile=64, overlap=0)).max > 0.5
