@@ -3,28 +3,35 @@
     python -m sr_core upscale PHOTO... -o OUT
 
 A photo that fails does not stop the others. A result that exists already is left alone, so a run that was broken off
-goes on where it stopped; results are complete or not there. Exit status: 0 all done, 1 some failed, 2 wrong usage.
+goes on where it stopped; results are complete or not there. Photos whose results would have the same name all fail,
+whatever is there already. Exit status: 0 all done, 1 some failed, 2 wrong usage.
 """
 
 import argparse
 import json
+import math
+import os
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from time import perf_counter
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
+import torch
 from tqdm import tqdm
 
 from sr_core.errors import OptionError, OutputError, SRError, UnknownModelError
 from sr_core.image.decode import Limits, decode, read_header
 from sr_core.image.encode import check_output, encode, extension_of
 from sr_core.image.picture import PhotoFormat
+from sr_core.image.sniff import SNIFFED_BYTES, sniff
 from sr_core.infer.engine import ComputeChoice
+from sr_core.infer.estimate import Speed, calibrate
 from sr_core.infer.model import LoadedModel, open_model
 from sr_core.infer.tiles import Tiling, plan_tiles
 from sr_core.infer.upscale import TileProgress, run_to_end, upscale
@@ -41,6 +48,8 @@ _FORMATS: Mapping[str, PhotoFormat] = MappingProxyType(
 )
 _MEGAPIXEL: Final = 1_000_000
 _RESULT_MARK: Final = re.compile(r"_x\d+$")
+_BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} tiles{postfix}"
+_TORCH_OUT_OF_MEMORY: Final = ("not enough memory", "can't allocate memory")  # of the CPU, torch 2.x: a RuntimeError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +86,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """What holds for all photos of a run; ``out`` is a folder, or the result of the only photo."""
+    """What holds for all photos of a run.
+
+    Attributes:
+        model: The model.
+        tiling: How photos are cut up.
+        limits: Limits that photos are held to.
+        out: A folder, or the result of the only photo.
+        out_is_file: Which of these it is.
+        photo_format: Family of the results, or None for that of each photo.
+        overwrite: Whether results that exist are replaced.
+        speed: Measures the model's speed at the first call, and tells it again at later ones.
+    """
 
     model: LoadedModel
     tiling: Tiling
@@ -86,6 +106,7 @@ class _Job:
     out_is_file: bool
     photo_format: PhotoFormat | None
     overwrite: bool
+    speed: Callable[[], Speed]
 
 
 def main(arguments: Sequence[str] | None, resolve_model: ResolveModel) -> int:
@@ -97,8 +118,9 @@ def main(arguments: Sequence[str] | None, resolve_model: ResolveModel) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    photos = list(_photos(options.photos, options.out, recursive=options.recursive))
+    photos = list(dict.fromkeys(_photos(options.photos, options.out, recursive=options.recursive)))
     try:
+        _set_threads(options.threads)
         job = _job(options, photos, resolve_model)
     except (OptionError, UnknownModelError) as error:
         sys.stderr.write(f"{error}\n")
@@ -108,14 +130,15 @@ def main(arguments: Sequence[str] | None, resolve_model: ResolveModel) -> int:
         return 1
     outcomes: list[Outcome] = []
     try:
+        contested = _contested(photos, job)
         for photo, inner in photos:
-            outcomes.append(_attempt(photo, inner, job, {outcome.result for outcome in outcomes}))
+            outcomes.append(_attempt(photo, inner, job, contested))
             if not options.json:
                 tqdm.write(outcomes[-1].line(), file=sys.stdout)
     except KeyboardInterrupt:
-        _summarize(outcomes, as_json=options.json)
         return 130
-    _summarize(outcomes, as_json=options.json)
+    finally:  # after a bug, too: what was done is done
+        _summarize(outcomes, as_json=options.json)
     return int(any(outcome.state == "failed" for outcome in outcomes))
 
 
@@ -133,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--precision", choices=get_args(ComputeChoice), default="auto", help="number format of the products")
     add("--format", choices=get_args(PhotoFormat), help="family of the results; by default that of each photo")
     add("--max-megapixels", type=float, default=50.0, help="larger photos are refused; default: %(default)g")
+    add("--threads", type=int, help="threads of the network; by default torch's choice, at most the free processors")
     add("--recursive", action="store_true", help="take the folders inside folders, too")
     add("--overwrite", action="store_true", help="replace results that exist already")
     add("--json", action="store_true", help="print the outcomes as JSON at the end, nothing else")
@@ -174,13 +198,16 @@ def _job(options: argparse.Namespace, photos: Sequence[tuple[Path, Path]], resol
     """
     if not photos:
         raise OptionError("There are no photos in what was given (JPEG, PNG, WebP or HEIC).")
-    out_format = None if options.out.is_dir() else _FORMATS.get(options.out.suffix.lower())
+    out_format = _out_format(options.out)
     if out_format and (len(options.photos) > 1 or options.photos[0].is_dir()):
         raise OptionError(f"{options.out} is a file, but several photos or a folder were given; please name a folder.")
     if out_format and options.format and out_format != options.format:
         raise OptionError(f"{options.out} is not the name of a {options.format} file.")
-    if not options.max_megapixels > 0:
-        raise OptionError(f"The largest number of megapixels must be positive, not {options.max_megapixels:g}.")
+    max_pixels = options.max_megapixels * _MEGAPIXEL
+    if not 0 < max_pixels < math.inf:
+        raise OptionError(
+            f"The largest number of megapixels must be positive and finite, not {options.max_megapixels:g}."
+        )
     model = _model(options.model, options.precision, resolve_model)
     asked = {name: getattr(options, name) for name in ("tile", "overlap", "batch")}
     tiling = replace(model.tiling, **{name: value for name, value in asked.items() if value is not None})
@@ -188,12 +215,46 @@ def _job(options: argparse.Namespace, photos: Sequence[tuple[Path, Path]], resol
     return _Job(
         model=model,
         tiling=tiling,
-        limits=Limits(max_pixels=int(options.max_megapixels * _MEGAPIXEL)),
+        limits=Limits(max_pixels=int(max_pixels)),
         out=options.out,
         out_is_file=out_format is not None,
         photo_format=options.format or out_format,
         overwrite=options.overwrite,
+        speed=cache(partial(calibrate, model.engine, tiling)),
     )
+
+
+def _out_format(out: Path) -> PhotoFormat | None:
+    """Returns the family of a result file, or None where the output is a folder.
+
+    Raises:
+        OptionError: It is neither: there is a file without the extension of a photo, or nothing and another extension.
+    """
+    if out.is_dir():
+        return None
+    out_format = _FORMATS.get(out.suffix.lower())
+    if out_format is None and (out.suffix or out.exists()):
+        names = ", ".join(_FORMATS)
+        raise OptionError(f"{out} is neither a folder nor the name of a result, which can end in {names}.")
+    return out_format
+
+
+def _set_threads(asked: int | None) -> None:
+    """Sets how many threads torch uses: as asked, or its own choice where the process may use as many processors.
+
+    Raises:
+        OptionError: Fewer than one was asked for.
+    """
+    if asked is not None and asked < 1:
+        raise OptionError(f"The number of threads must be at least 1, not {asked}.")
+    torch.set_num_threads(asked or min(torch.get_num_threads(), _processors()))
+
+
+def _processors() -> int:
+    """Returns how many processors this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _model(name: str | None, compute: ComputeChoice, resolve_model: ResolveModel) -> LoadedModel:
@@ -202,30 +263,66 @@ def _model(name: str | None, compute: ComputeChoice, resolve_model: ResolveModel
     return resolve_model(name, compute)
 
 
-def _attempt(photo: Path, inner: Path, job: _Job, taken: set[Path | None]) -> Outcome:
-    """Returns what became of a photo; a mistake in it or in its file is an outcome, not an error."""
+def _contested(photos: Sequence[tuple[Path, Path]], job: _Job) -> frozenset[Path]:
+    """Returns the results that several photos would have.
+
+    Known before any work and whatever exists already, so that no run takes one photo's result for another's. Of each
+    photo only the first bytes are read, and none when the family of the results is given.
+    """
+    sources: dict[Path, set[Path]] = defaultdict(set)
+    for photo, inner in photos:
+        photo_format = job.photo_format or _sniffed(photo)
+        if photo_format is not None:
+            sources[_target(photo, inner, job, photo_format)].add(photo.resolve())
+    return frozenset(target for target, rivals in sources.items() if len(rivals) > 1)
+
+
+def _sniffed(photo: Path) -> PhotoFormat | None:
+    """Returns the family of a photo, or None where it cannot be read; why is told when its turn comes."""
     try:
-        return _upscale_file(photo, inner, job, taken)
+        with photo.open("rb") as file:
+            return sniff(file.read(SNIFFED_BYTES))
+    except OSError:
+        return None
+
+
+def _target(photo: Path, inner: Path, job: _Job, photo_format: PhotoFormat) -> Path:
+    """Returns where the result of a photo goes."""
+    name = f"{photo.stem}_x{job.model.engine.scale}{extension_of(photo_format)}"
+    return job.out if job.out_is_file else job.out / inner / name
+
+
+def _attempt(photo: Path, inner: Path, job: _Job, contested: frozenset[Path]) -> Outcome:
+    """Returns what became of a photo; a mistake in it or in its file and too little memory are outcomes, not errors."""
+    try:
+        return _upscale_file(photo, inner, job, contested)
     except SRError as error:
-        return Outcome(photo=photo, state="failed", result=None, message=str(error))
+        message = str(error)
     except OSError as error:
-        return Outcome(photo=photo, state="failed", result=None, message=f"{error.strerror or error}.")
+        message = f"{error.strerror or error}."
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _TORCH_OUT_OF_MEMORY):
+            raise
+        message = (
+            "There was not enough memory for this photo; "
+            "please close other programs, or use a smaller --tile or --batch."
+        )
+    return Outcome(photo=photo, state="failed", result=None, message=message)
 
 
-def _upscale_file(photo: Path, inner: Path, job: _Job, taken: set[Path | None]) -> Outcome:
+def _upscale_file(photo: Path, inner: Path, job: _Job, contested: frozenset[Path]) -> Outcome:
     """Upscales one photo into its result file.
 
     Raises:
         SRError: The photo cannot be used, or the result cannot be written.
         OSError: A file cannot be read or written.
     """
-    started = perf_counter()
     engine = job.model.engine
     header = read_header(photo, job.limits)
     photo_format = job.photo_format or header.format
-    target = job.out if job.out_is_file else job.out / inner / _result_name(photo, engine.scale, photo_format)
-    if target in taken:
-        raise OutputError(f"{target} is already the result of another photo; please use another folder or format.")
+    target = _target(photo, inner, job, photo_format)
+    if target in contested:
+        raise OutputError(f"{target} would be the result of another photo, too; please use another folder or format.")
     if target.resolve() == photo.resolve():
         raise OutputError("The result would replace the photo itself; please choose another name.")
     if target.exists() and not job.overwrite:
@@ -233,21 +330,34 @@ def _upscale_file(photo: Path, inner: Path, job: _Job, taken: set[Path | None]) 
     height, width = header.height * engine.scale, header.width * engine.scale
     check_output(photo_format, height, width, has_alpha=header.has_alpha)
     target.parent.mkdir(parents=True, exist_ok=True)
+    speed = job.speed() if sys.stderr.isatty() else None  # only who watches is told how long it will take
+    started = perf_counter()
     picture = decode(photo, job.limits)
-    with tqdm(desc=photo.name, unit="tile", leave=False, disable=None) as bar:
+    with tqdm(desc=photo.name, bar_format=_BAR, miniters=1, leave=False, disable=None) as bar:
 
         def show(progress: TileProgress) -> None:
             bar.total = progress.total
+            bar.set_postfix_str(_time_left(progress), refresh=progress.done == 0)
             bar.update(progress.done - bar.n)
 
-        larger = run_to_end(upscale(picture, engine, job.tiling), show)
+        larger = run_to_end(upscale(picture, engine, job.tiling, speed=speed), show)
     written = encode(larger, target, photo_format=photo_format)
     seconds, notices = perf_counter() - started, larger.notices + written.notices
     return Outcome(photo=photo, state="done", result=target, seconds=seconds, notices=notices)
 
 
-def _result_name(photo: Path, scale: int, photo_format: PhotoFormat) -> str:
-    return f"{photo.stem}_x{scale}{extension_of(photo_format)}"
+def _time_left(progress: TileProgress) -> str:
+    """Returns the guess of the time left as text, empty where there is none; rounded, as it is a guess."""
+    seconds = progress.seconds_left
+    if not seconds:
+        return ""
+    if seconds < 10:
+        return f"about {math.ceil(seconds)} s left"
+    if seconds < 90:
+        return f"about {5 * round(seconds / 5)} s left"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min left"
+    return f"about {seconds / 3600:.1f} h left"
 
 
 def _summarize(outcomes: Sequence[Outcome], *, as_json: bool) -> None:

@@ -1,5 +1,10 @@
 import json
+import os
+import re
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +19,10 @@ from sr_core.image.decode import Limits, decode
 from sr_core.image.encode import encode
 from sr_core.image.picture import PhotoFormat, Picture
 from sr_core.infer.engine import ComputeChoice
+from sr_core.infer.estimate import Speed
 from sr_core.infer.model import LoadedModel, open_model
 from sr_core.infer.tiles import Tiling
+from sr_core.infer.upscale import TileProgress
 from sr_core.spec import Variant, swinir_spec
 from tests.sr_core.infer.fake_engines import FakeEngine, nearest
 
@@ -134,13 +141,51 @@ def test_a_photo_that_fails_does_not_stop_the_others(
     assert files_in(tmp_path / "out") == ["b_x2.png"]
 
 
-def test_two_photos_do_not_share_a_result(zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photos_that_would_share_a_result_all_fail(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_photo(tmp_path / "in" / "a.png")
     write_photo(tmp_path / "in" / "a.webp", "webp")
-    for _ in range(2):
+    write_photo(tmp_path / "in" / "b.png")
+    for state in ("done", "skipped"):
         assert run(zoo, tmp_path / "in", "-o", tmp_path / "out", "--format", "png") == 1
-        assert "already the result of another photo" in capsys.readouterr().out
-    assert files_in(tmp_path / "out") == ["a_x2.png"]
+        lines = capsys.readouterr().out.splitlines()
+        assert all("would be the result of another photo" in line for line in lines[:2])
+        assert lines[2].startswith(state)
+    assert files_in(tmp_path / "out") == ["b_x2.png"]
+
+
+def test_a_result_is_not_taken_for_that_of_another_photo(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photo(tmp_path / "in" / "a.webp", "webp")
+    assert run(zoo, tmp_path / "in", "-o", tmp_path / "out", "--format", "png") == 0
+    before = (tmp_path / "out" / "a_x2.png").read_bytes()
+    write_photo(tmp_path / "in" / "a.png", seed=1)
+    for overwrite in ((), ("--overwrite",)):
+        assert run(zoo, tmp_path / "in", "-o", tmp_path / "out", "--format", "png", *overwrite) == 1
+        assert capsys.readouterr().out.endswith("0 done, 0 skipped, 2 failed\n")
+    assert (tmp_path / "out" / "a_x2.png").read_bytes() == before
+
+
+def test_names_are_compared_with_the_family_that_a_photo_really_has(zoo: Zoo, tmp_path: Path) -> None:
+    write_photo(tmp_path / "in" / "a.png")
+    write_photo(tmp_path / "in" / "a.webp", "webp")
+    assert run(zoo, tmp_path / "in", "-o", tmp_path / "out") == 0
+    write_photo(tmp_path / "in" / "b.png")
+    write_photo(tmp_path / "in" / "b.jpg", "png")  # misnamed
+    assert run(zoo, tmp_path / "in", "-o", tmp_path / "out") == 1
+    assert files_in(tmp_path / "out") == ["a_x2.png", "a_x2.webp"]
+
+
+def test_a_photo_that_is_given_twice_is_no_rival_of_itself(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photo(tmp_path / "in" / "a.png")
+    again = tmp_path / "in" / ".." / "in" / "a.png"
+    assert run(zoo, tmp_path / "in", tmp_path / "in" / "a.png", again, "-o", tmp_path / "out") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:-1]] == ["done", "skipped"]
 
 
 def test_a_photo_is_never_replaced_by_its_result(zoo: Zoo, tmp_path: Path) -> None:
@@ -169,7 +214,7 @@ def test_an_interrupted_run_leaves_no_partial_file(
         write_photo(tmp_path / f"{name}.png")
 
     def interrupted(tiles: torch.Tensor, scale: int) -> torch.Tensor:
-        if len(zoo.engine.shapes) == 2:
+        if (tmp_path / "out" / "a_x2.png").exists():
             raise KeyboardInterrupt
         return nearest(tiles, scale)
 
@@ -190,13 +235,139 @@ def test_a_bug_is_not_swallowed(zoo: Zoo, tmp_path: Path) -> None:
         run(zoo, tmp_path / "a.png", "-o", tmp_path / "out")
 
 
+def test_what_was_done_is_told_before_a_bug(zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b", "c"):
+        write_photo(tmp_path / f"{name}.png")
+
+    def broken(tiles: torch.Tensor, scale: int) -> torch.Tensor:
+        if (tmp_path / "out" / "a_x2.png").exists():
+            raise RuntimeError("shapes do not fit")
+        return nearest(tiles, scale)
+
+    zoo.engine.function = broken
+    with pytest.raises(RuntimeError, match="do not fit"):
+        run(zoo, tmp_path, "-o", tmp_path / "out")
+    assert "1 done, 0 skipped, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you..."
+        ),
+        RuntimeError("[enforce fail] data. DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes."),
+    ],
+)
+def test_too_little_memory_does_not_stop_the_others(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    for name in ("a", "b"):
+        write_photo(tmp_path / f"{name}.png")
+
+    def hungry(tiles: torch.Tensor, scale: int) -> torch.Tensor:
+        if len(zoo.engine.shapes) == 1:
+            raise error
+        return nearest(tiles, scale)
+
+    zoo.engine.function = hungry
+    assert run(zoo, tmp_path, "-o", tmp_path / "out") == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"failed   {tmp_path / 'a.png'}: There was not enough memory for this photo; ")
+    assert lines[-1] == "1 done, 0 skipped, 1 failed"
+    assert files_in(tmp_path / "out") == ["b_x2.png"]
+
+
+def test_torch_says_what_is_recognized_as_too_little_memory(zoo: Zoo, tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.png")
+
+    def greedy(tiles: torch.Tensor, scale: int) -> torch.Tensor:
+        return torch.empty(2**60, dtype=torch.uint8)
+
+    zoo.engine.function = greedy
+    assert run(zoo, tmp_path / "a.png", "-o", tmp_path / "out") == 1
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_is_told_the_time_left_before_the_first_tile(
+    zoo: Zoo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write_photo(tmp_path / f"{name}.png")
+    measured: list[Tiling] = []
+
+    def calibrate(engine: FakeEngine, tiling: Tiling) -> Speed:
+        measured.append(tiling)
+        return Speed(seconds_per_megapixel=20_000.0)
+
+    monkeypatch.setattr(cli, "calibrate", calibrate)
+    assert run(zoo, tmp_path, "-o", tmp_path / "quiet") == 0
+    assert measured == []
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert run(zoo, tmp_path, "-o", tmp_path / "out", "--tile", "32") == 0
+    assert measured == [Tiling(tile=32, overlap=8)]
+    bars = [bar for bar in terminal.getvalue().split("\r") if "left" in bar]
+    for name in ("a", "b"):
+        first = next(bar for bar in bars if bar.startswith(name))
+        assert re.search(r"0/\d+ tiles, about \d+ (s|min) left", first)
+    assert "tile/s" not in terminal.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (0.0, ""),
+        (0.2, "about 1 s left"),
+        (41.0, "about 40 s left"),
+        (200.0, "about 3 min left"),
+        (9000.0, "about 2.5 h left"),
+    ],
+)
+def test_the_time_left_is_rounded(seconds: float | None, text: str) -> None:
+    assert cli._time_left(TileProgress(done=0, total=1, seconds=0.0, seconds_left=seconds)) == text
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize(
+    ("processors", "arguments", "threads"),
+    [(2, (), 2), (8, (), 3), (2, ("--threads", "1"), 1), (1, ("--threads", 4), 4)],
+)
+def test_threads_are_those_asked_for_or_at_most_the_free_processors(
+    zoo: Zoo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    processors: int,
+    arguments: tuple[object, ...],
+    threads: int,
+) -> None:
+    write_photo(tmp_path / "a.png")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    assert run(zoo, tmp_path / "a.png", "-o", tmp_path / "out", *arguments) == 0
+    assert torch.get_num_threads() == threads
+
+
 def test_options_reach_the_model(zoo: Zoo, tmp_path: Path) -> None:
     write_photo(tmp_path / "a.png")
     tiling = ("--tile", 16, "--overlap", 8, "--batch", 3)
     choice = ("--model", "m", "--precision", "bfloat16")
     assert run(zoo, tmp_path / "a.png", "-o", tmp_path / "out", *tiling, *choice) == 0
     assert zoo.asked == [("m", "bfloat16")]
-    assert set(zoo.engine.shapes) == {(3, 3, 16, 16)}
+    assert {shape[2:] for shape in zoo.engine.shapes} == {(16, 16)}
+    assert max(shape[0] for shape in zoo.engine.shapes) == 3
 
 
 @pytest.mark.parametrize(
@@ -208,6 +379,9 @@ def test_options_reach_the_model(zoo: Zoo, tmp_path: Path) -> None:
         (("--model", "none"), "There is no model 'none'."),
         (("--max-megapixels", "0"), "must be positive"),
         (("--max-megapixels", "nan"), "must be positive"),
+        (("--max-megapixels", "inf"), "must be positive"),
+        (("--max-megapixels", "1e308"), "must be positive"),
+        (("--threads", "0"), "at least 1"),
         (("--precision", "int8"), "invalid choice"),
         (("--format", "gif"), "invalid choice"),
         (("--unknown",), "unrecognized"),
@@ -238,6 +412,23 @@ def test_a_file_cannot_hold_several_results(zoo: Zoo, tmp_path: Path, capsys: py
     assert "is not the name of a jpeg file" in capsys.readouterr().err
     (tmp_path / "folder.png").mkdir()
     assert run(zoo, *photos, "-o", tmp_path / "folder.png") == 0
+
+
+def test_a_name_that_is_neither_result_nor_folder_is_refused(
+    zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_photo(tmp_path / "a.png")
+    (tmp_path / "notes").write_text("x")
+    for name in ("result.tif", "notes"):
+        assert run(zoo, tmp_path / "a.png", "-o", tmp_path / name) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert all(suffix in error for suffix in (name, ".jpg", ".png", ".webp", ".heic"))
+    assert files_in(tmp_path) == ["a.png", "notes"]
+    (tmp_path / "trip.2024").mkdir()
+    for folder in ("trip.2024", "new"):
+        assert run(zoo, tmp_path / "a.png", "-o", tmp_path / folder) == 0
+        assert files_in(tmp_path / folder) == ["a_x2.png"]
 
 
 def test_an_empty_folder_is_wrong_usage(zoo: Zoo, tmp_path: Path) -> None:
