@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -14,6 +15,7 @@ from sr_core.image.metadata import reset_orientation
 from sr_core.image.orientation import upright
 from sr_core.image.picture import PhotoFormat, Picture, Samples
 from sr_core.image.sniff import FORMAT_NAMES, SNIFFED_BYTES, sniff
+from sr_core.image.xmp import usable_xmp
 
 __all__ = ["Header", "Limits", "decode", "read_header"]
 
@@ -113,13 +115,14 @@ def _picture(photo_format: PhotoFormat, samples: Samples, stored: Stored) -> Pic
     if stored.has_alpha:
         alpha = upright(np.ascontiguousarray(samples[:, :, -1]), stored.orientation)
         samples = samples[:, :, :-1]
+    xmp, xmp_notices = usable_xmp(stored.metadata.xmp)
     return Picture(
         pixels=np.ascontiguousarray(upright(samples, stored.orientation)),
         bit_depth=stored.bit_depth,
         alpha=alpha,
         source_format=photo_format,
-        metadata=reset_orientation(stored.metadata),
-        notices=stored.notices,
+        metadata=reset_orientation(replace(stored.metadata, xmp=xmp)),
+        notices=(*stored.notices, *xmp_notices),
     )
 
 

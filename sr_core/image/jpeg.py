@@ -17,13 +17,16 @@ from PIL import Image, JpegImagePlugin
 from sr_core.errors import UnsupportedFormatError
 from sr_core.image.colour import cmyk_to_srgb
 from sr_core.image.header import Stored
-from sr_core.image.metadata import orientation_of, usable_exif, without_claims
+from sr_core.image.metadata import orientation_of, usable_exif
 from sr_core.image.picture import Chroma, Metadata, Picture
+from sr_core.image.xmp import without_claims
 
 __all__ = ["encode", "fitting", "parse", "pixels"]
 
 _MAX_EXIF_BYTES: Final = 65533 - 6
 _MAX_XMP_BYTES: Final = 65533 - 29
+# One is usual. Pillow puts them together one by one, which takes the square of their number.
+_MOST_EXIF_SEGMENTS: Final = 64
 
 _EXIF: Final = b"Exif\x00\x00"
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\x00"
@@ -42,7 +45,7 @@ class _Segments:
     """What the segments before the first scan hold."""
 
     frame: tuple[int, int, int, tuple[int, ...]] | None = None  # bits, height, width, sampling of each component
-    exif: bytes = b""
+    exif: list[bytes] = field(default_factory=list[bytes])
     xmp: bytes | None = None
     icc: dict[int, bytes] = field(default_factory=dict[int, bytes])
     pictures: int = 1
@@ -71,7 +74,7 @@ def parse(data: bytes) -> Stored:
     if is_cmyk:
         way = "by its own profile" if icc else "by the plain formula, as it has no profile"
         found.dropped.append(f"The CMYK colours of this JPEG were converted to sRGB {way}.")
-    exif, exif_notices = usable_exif(found.exif)
+    exif, exif_notices = usable_exif(b"".join(found.exif))
     notices = (*found.dropped, *exif_notices, *_picture_notices(data, found))
     return Stored(
         height=height,
@@ -166,8 +169,10 @@ def _read_segment(marker: int, body: bytes, found: _Segments) -> None:
         found.frame = (bits, height, width, tuple(body[7 + 3 * index] for index in range(components)))
     elif marker == 0xE1 and body.startswith(_EXIF):
         part = body.removeprefix(_EXIF)
-        if not found.exif or part[:2] not in (b"II", b"MM"):  # a long block goes on in the next segment
-            found.exif += part
+        is_wanted = not any(found.exif) or part[:2] not in (b"II", b"MM")  # a long block goes on in the next segment
+        found.exif.append(part if is_wanted else b"")
+        if len(found.exif) > _MOST_EXIF_SEGMENTS:
+            raise ValueError("the EXIF data is in too many segments")
     elif marker == 0xE1 and body.startswith(_XMP):
         found.xmp = body.removeprefix(_XMP)
     elif marker == 0xE1 and body.startswith(_LONG_XMP):

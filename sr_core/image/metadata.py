@@ -1,4 +1,4 @@
-"""EXIF and XMP edited in place: every byte that need not change stays where it is.
+"""EXIF edited in place, and XMP along with it: every byte that need not change stays where it is.
 
 Values are overwritten inside the EXIF block and nothing moves, because maker notes hold offsets that count from the
 start of the block and break when a library writes the block anew.
@@ -6,13 +6,13 @@ start of the block and break when a library writes the block anew.
 Source: CIPA DC-008 (Exif 2.32), 4.6; TIFF 6.0, section 2.
 """
 
-import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from sr_core.image.picture import Metadata
+from sr_core.image.xmp import with_number, without_elements
 
-__all__ = ["orientation_of", "refresh_size", "reset_orientation", "usable_exif", "without_claims"]
+__all__ = ["orientation_of", "refresh_size", "reset_orientation", "usable_exif"]
 
 _ORIENTATION: Final = 0x0112
 _EXIF_IFD: Final = 0x8769
@@ -132,7 +132,7 @@ def reset_orientation(metadata: Metadata) -> Metadata:
                 block.set_value(entry, 1)
         exif = bytes(block.data)
     if xmp is not None:
-        xmp = _with_xmp_number(xmp, "tiff:Orientation", 1)
+        xmp = with_number(xmp, "tiff:Orientation", 1)
     return replace(metadata, exif=exif, xmp=xmp)
 
 
@@ -157,25 +157,11 @@ def refresh_size(metadata: Metadata, height: int, width: int) -> Metadata:
         exif = bytes(block.data)
     if xmp is not None:
         for name, value in (("PixelXDimension", width), ("PixelYDimension", height)):
-            xmp = _with_xmp_number(xmp, f"exif:{name}", value)
+            xmp = with_number(xmp, f"exif:{name}", value)
         for name, value in (("ImageWidth", width), ("ImageLength", height)):
-            xmp = _with_xmp_number(xmp, f"tiff:{name}", value)
-        xmp = re.sub(rb"<xmp:Thumbnails>.*?</xmp:Thumbnails>", b"", xmp, flags=re.DOTALL)
+            xmp = with_number(xmp, f"tiff:{name}", value)
+        xmp = without_elements(xmp, "xmp:Thumbnails")
     return replace(metadata, exif=exif, xmp=xmp)
-
-
-def without_claims(xmp: bytes, prefixes: tuple[str, ...]) -> bytes:
-    """Returns the XMP without the properties of some namespaces, so that it claims nothing the file no longer holds.
-
-    Args:
-        xmp: XMP packet.
-        prefixes: Starts of property names such as ``hdrgm:`` or ``GCamera:MotionPhoto``.
-    """
-    for prefix in prefixes:
-        name = re.escape(prefix.encode()) + rb"[\w.-]*"
-        xmp = re.sub(rb"\s+" + name + rb"\s*=\s*(\"[^\"]*\"|'[^']*')", b"", xmp)
-        xmp = re.sub(rb"<(" + name + rb")(?:\s[^>]*)?(?<!/)>.*?</\1>", b"", xmp, flags=re.DOTALL)
-    return xmp
 
 
 def _drop_thumbnail(block: _Block) -> None:
@@ -197,11 +183,3 @@ def _drop_thumbnail(block: _Block) -> None:
         del block.data[start:]
     else:
         block.data[start:end] = bytes(end - start)
-
-
-def _with_xmp_number(xmp: bytes, name: str, value: int) -> bytes:
-    """Returns the XMP with a number replaced wherever the property is present, as attribute or as element."""
-    tag = re.escape(name.encode())
-    number = str(value).encode()
-    xmp = re.sub(rb"(" + tag + rb"\s*=\s*[\"'])\s*\d+", rb"\g<1>" + number, xmp)
-    return re.sub(rb"(<" + tag + rb">)\s*\d+\s*(</)", rb"\g<1>" + number + rb"\g<2>", xmp)

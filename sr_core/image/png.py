@@ -6,6 +6,7 @@ Source: PNG specification, third edition (W3C, 2025), 5 (chunks) and 11 (their c
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,7 @@ _HEADER_END: Final = 33
 _XMP_KEY: Final = b"XML:com.adobe.xmp"
 _EXIF_KEYS: Final = (b"Raw profile type exif", b"Raw profile type APP1")
 _INFLATED_BYTES: Final = 16 << 20
+_DEFLATE_RATIO: Final = 1032  # the most bytes that deflate makes of one
 _COLOUR_TYPES: Final = {0: (1, False), 2: (3, False), 3: (3, False), 4: (1, True), 6: (3, True)}
 _SRGB_GAMMA: Final = 45455
 _GAMMA_TOLERANCE: Final = 1000
@@ -39,6 +41,7 @@ class _Chunks:
     gamma: int | None = None
     is_srgb: bool = False
     has_transparency: bool = False
+    may_inflate_bytes: int = _INFLATED_BYTES  # shared by all chunks: a file can hold thousands of them
     dropped: list[str] = field(default_factory=list[str])
 
 
@@ -79,7 +82,7 @@ def pixels(data: bytes) -> Samples:
     Raises:
         imagecodecs.PngError: The file is damaged or cut short.
     """
-    samples = imagecodecs.png_decode(data)
+    samples = imagecodecs.png_decode(b"".join(_pixel_parts(data)))
     return samples[:, :, np.newaxis] if samples.ndim == 2 else samples
 
 
@@ -109,6 +112,19 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             return
         if name not in (b"IDAT", b"fdAT"):
             yield name, data[at + 8 : at + 8 + size]
+        at += 12 + size
+
+
+def _pixel_parts(data: bytes) -> Iterator[memoryview]:
+    """Yields the signature and the chunks that libpng needs: it would inflate each of thousands of texts."""
+    whole = memoryview(data)
+    yield whole[:_SIGNATURE_BYTES]
+    at = _SIGNATURE_BYTES
+    while at < len(data):
+        size = int.from_bytes(whole[at : at + 4], "big")
+        name = data[at + 4 : at + 8]
+        if name == b"tRNS" or not name[:1].islower():  # lower case marks what can be left out (5.4)
+            yield whole[at : at + 12 + size]
         at += 12 + size
 
 
@@ -150,17 +166,20 @@ def _read_text(name: bytes, body: bytes, found: _Chunks) -> None:
 
 def _raw_profile(text: bytes) -> bytes | None:
     """Returns the bytes of a profile in ImageMagick's way: a name, a length, then hexadecimal digits."""
-    words = text.split()
-    return bytes.fromhex(b"".join(words[2:]).decode("ascii")) if len(words) > 2 else None
+    words = text.split(None, 2)
+    return bytes.fromhex(words[2].decode("ascii")) if len(words) > 2 else None
 
 
 def _inflate(body: bytes, found: _Chunks) -> bytes | None:
     """Returns the inflated bytes, or None with a notice when they are damaged or far too many."""
     inflater = zlib.decompressobj()
-    try:
-        inflated = inflater.decompress(body, _INFLATED_BYTES)
-    except zlib.error:
-        inflated = b""
+    spent_bytes = min(len(body) * _DEFLATE_RATIO, found.may_inflate_bytes)
+    inflated = b""
+    if spent_bytes > 0:  # to zlib, 0 is no limit
+        with suppress(zlib.error):
+            inflated = inflater.decompress(body, spent_bytes)
+            spent_bytes = len(inflated)
+        found.may_inflate_bytes -= spent_bytes
     if inflater.eof:
         return inflated
     found.dropped.append("A part of the metadata of this PNG is damaged or too long and is not kept.")

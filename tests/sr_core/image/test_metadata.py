@@ -10,7 +10,6 @@ from sr_core.image.metadata import (
     refresh_size,
     reset_orientation,
     usable_exif,
-    without_claims,
 )
 from sr_core.image.picture import Metadata
 
@@ -106,11 +105,6 @@ def test_xmp_orientation_and_sizes_follow():
 def test_xmp_thumbnail_is_gone():
     xmp = b"<a><xmp:Thumbnails><rdf:Alt>\nSTALE</rdf:Alt></xmp:Thumbnails><b/></a>"
     assert refresh_size(Metadata(xmp=xmp), 6, 8).xmp == b"<a><b/></a>"
-
-
-def test_claims_are_taken_out_as_attribute_and_as_element():
-    xmp = b'<d hdrgm:Version="1.0" dc:title="x"\n hdrgm:GainMapMax=\'2\'><hdrgm:Gamma><r>1</r></hdrgm:Gamma><k/></d>'
-    assert without_claims(xmp, ("hdrgm:",)) == b'<d dc:title="x"><k/></d>'
 
 
 def test_mark_is_taken_off_and_other_bytes_are_no_exif():
