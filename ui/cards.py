@@ -1,6 +1,7 @@
 """Small pieces of HTML around the pictures; every word that comes from outside is escaped here."""
 
 import html
+import math
 from collections.abc import Sequence
 
 from sr_core.image.header import Header
@@ -14,14 +15,14 @@ def header_card() -> str:
     return f"<header class='top'><h1>{html.escape(text.TITLE)}</h1><p>{html.escape(text.HERO)}</p></header>"
 
 
-def limits_card(keep_minutes: int) -> str:
+def limits_card(gone_seconds: int) -> str:
     """Returns what to expect, shown until there is a photo."""
     points = "".join(
         f"<div><dt>{html.escape(title)}</dt><dd>{html.escape(words)}</dd></div>" for title, words in text.WELCOME_POINTS
     )
     return (
         f"<section class='welcome'><h2>{html.escape(text.WELCOME_TITLE)}</h2><dl>{points}</dl>"
-        f"<p>{html.escape(text.PRIVACY.format(minutes=keep_minutes))}</p></section>"
+        f"<p>{html.escape(text.PRIVACY.format(minutes=math.ceil(gone_seconds / 60)))}</p></section>"
     )
 
 

@@ -9,7 +9,7 @@ from sr_core.infer.model import LoadedModel
 from ui import text
 from ui.cards import header_card
 from ui.endpoints import add_endpoints
-from ui.settings import Settings
+from ui.settings import SWEEP_SECONDS, Settings
 from ui.studio import Studio
 from ui.tabs.layout import EXAMPLES
 from ui.tabs.upscale import build_upscale_tab
@@ -18,8 +18,6 @@ from zoo.catalogue import load_model
 from zoo.manifest import BUILTIN, Manifest, Release, load_manifest
 
 __all__ = ["create_app", "serve"]
-
-_SWEEP_SECONDS = 300
 
 
 def create_app(
@@ -45,7 +43,7 @@ def create_app(
         analytics_enabled=False,
         title=text.TITLE,
         fill_width=True,
-        delete_cache=(_SWEEP_SECONDS, settings.keep_seconds),
+        delete_cache=(SWEEP_SECONDS, settings.keep_seconds),
     ) as app:
         gr.HTML(header_card(), apply_default_css=False, elem_id="top")
         build_upscale_tab(studio)

@@ -1,5 +1,6 @@
 """A visitor's job, from the file that was uploaded to the file that is downloaded; knows no Gradio."""
 
+import math
 import re
 import time
 from collections.abc import Generator
@@ -13,6 +14,8 @@ from sr_core.image.decode import decode, read_header
 from sr_core.image.encode import EncodedInfo, check_output, encode, extension_of
 from sr_core.image.header import Header
 from sr_core.image.picture import PhotoFormat, Picture
+from sr_core.infer.estimate import estimate_peak_bytes
+from sr_core.infer.model import LoadedModel
 from sr_core.infer.upscale import TileProgress, upscale
 from ui import text
 from ui.studio import Studio
@@ -20,6 +23,7 @@ from zoo.manifest import Release
 
 __all__ = ["Finished", "Order", "Stage", "photo_path", "result_name", "upscale_photo"]
 
+_MIB: Final = 1 << 20
 _LONGEST_STEM: Final = 80
 _GRACE: Final = 1.5
 """An estimate may be wrong by this factor before the clock stops a job."""
@@ -78,16 +82,17 @@ def upscale_photo(studio: Studio, order: Order, folder: Path) -> Generator[Stage
         folder: Where the file is written.
 
     Raises:
-        SRError: The photo, the model or the format cannot be used, or the job is too long for this server.
+        SRError: The photo, the model or the format cannot be used, or the job is too large or too long for this server.
     """
     release = studio.manifest.release(order.model_id)
     yield Stage(words=text.READING)
     header = read_header(order.photo, studio.settings.limits)
     photo_format = _format(order.save_as, header.format)
     _check(studio, header, release, photo_format)
-    photo = decode(order.photo, studio.settings.limits)
     yield Stage(words=text.LOADING_MODEL.format(model=release.label))
     model = studio.models.get(release.id)
+    _check_memory(studio, header, model)
+    photo = decode(order.photo, studio.settings.limits)
     started = time.monotonic()
     tiles = 0
     with closing(upscale(photo, model.engine, model.tiling, speed=studio.speeds.of(release))) as work:
@@ -153,6 +158,23 @@ def _check(studio: Studio, header: Header, release: Release, photo_format: Photo
     if seconds is not None and seconds > settings.max_job_seconds:
         limit = text.duration_text(settings.max_job_seconds)
         raise PhotoTooLargeError(text.TOO_LONG.format(duration=text.duration_text(seconds), limit=limit))
+
+
+def _check_memory(studio: Studio, header: Header, model: LoadedModel) -> None:
+    """Refuses, before any pixel is decoded, what would take more memory than a job may have."""
+    limit = studio.settings.max_job_bytes
+    needed = max(estimate_peak_bytes(header, model.engine, model.tiling), _shown_bytes(header, model.engine.scale))
+    if needed > limit:
+        raise PhotoTooLargeError(
+            text.TOO_MUCH_MEMORY.format(needed=f"{math.ceil(needed / _MIB)}", limit=f"{limit // _MIB}")
+        )
+
+
+def _shown_bytes(header: Header, scale: int) -> int:
+    """Returns the memory at work when a result is shown: the photo, two enlargements and their difference."""
+    pixels, area = header.height * header.width, scale**2
+    sample_bytes = 1 if header.bit_depth == 8 else 2
+    return pixels * (sample_bytes * (header.channels + header.has_alpha) * (1 + 2 * area) + 2 * area)
 
 
 def _check_clock(studio: Studio, seconds: float) -> None:

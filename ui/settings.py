@@ -10,7 +10,10 @@ from sr_core.errors import OptionError
 from sr_core.image.header import Limits
 from zoo.manifest import MANIFEST_PATH
 
-__all__ = ["Settings"]
+__all__ = ["SWEEP_SECONDS", "Settings"]
+
+SWEEP_SECONDS: Final = 300
+"""How often files that are old enough are deleted."""
 
 _MIB: Final = 1 << 20
 _MEGAPIXEL: Final = 1_000_000
@@ -24,9 +27,13 @@ class Settings:
         limits: The largest photo taken in: ``PSR_MAX_UPLOAD_MIB``, ``PSR_MAX_MEGAPIXELS``, ``PSR_MAX_SIDE``.
         max_result_pixels: The largest result: ``PSR_MAX_RESULT_MEGAPIXELS``.
         max_job_seconds: The longest job, refused by its estimate and stopped by the clock: ``PSR_MAX_JOB_SECONDS``.
+        max_job_bytes: The most memory that a job may take at its peak, by its estimate and without the weights. The
+            default has room for 50 megapixels at scale 2: a JPEG takes 1.6 GiB, 16 bits with alpha 3.7 GiB. Writing the
+            file comes on top: ``PSR_MAX_MEMORY_MIB``.
         queue_length: Jobs that may wait: ``PSR_QUEUE_LENGTH``.
         model_cache_bytes: Weights kept in memory: ``PSR_MODEL_CACHE_MIB``.
-        keep_seconds: How long photos and results stay on the server: ``PSR_KEEP_MINUTES``.
+        kept_bytes: Decoded photos and results kept on disk to look at again, of all visitors: ``PSR_KEEP_MIB``.
+        keep_seconds: How long photos and results stay on the server, until the next sweep: ``PSR_KEEP_MINUTES``.
         threads: Processor threads, or None for torch's own choice: ``PSR_THREADS``.
         manifest: The models on offer; their weights are in ``builtin`` beside it: ``PSR_MANIFEST``.
         host: Address to listen on, or None for Gradio's own choice (``GRADIO_SERVER_NAME``): ``PSR_HOST``.
@@ -36,13 +43,20 @@ class Settings:
     limits: Limits = field(default_factory=lambda: Limits(max_file_bytes=64 * _MIB, max_pixels=50 * _MEGAPIXEL))
     max_result_pixels: int = 200 * _MEGAPIXEL
     max_job_seconds: int = 3600
+    max_job_bytes: int = 4096 * _MIB
     queue_length: int = 16
     model_cache_bytes: int = 512 * _MIB
+    kept_bytes: int = 2048 * _MIB
     keep_seconds: int = 3600
     threads: int | None = None
     manifest: Path = MANIFEST_PATH
     host: str | None = None
     port: int | None = None
+
+    @property
+    def gone_seconds(self) -> int:
+        """After how long nothing of a photo is left on the server."""
+        return self.keep_seconds + SWEEP_SECONDS
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
@@ -67,8 +81,10 @@ class Settings:
             max_result_pixels=whole.get("PSR_MAX_RESULT_MEGAPIXELS", default.max_result_pixels // _MEGAPIXEL)
             * _MEGAPIXEL,
             max_job_seconds=whole.get("PSR_MAX_JOB_SECONDS", default.max_job_seconds),
+            max_job_bytes=whole.get("PSR_MAX_MEMORY_MIB", default.max_job_bytes // _MIB) * _MIB,
             queue_length=whole.get("PSR_QUEUE_LENGTH", default.queue_length),
             model_cache_bytes=whole.get("PSR_MODEL_CACHE_MIB", default.model_cache_bytes // _MIB) * _MIB,
+            kept_bytes=whole.get("PSR_KEEP_MIB", default.kept_bytes // _MIB) * _MIB,
             keep_seconds=whole.get("PSR_KEEP_MINUTES", default.keep_seconds // 60) * 60,
             threads=whole.get("PSR_THREADS"),
             manifest=default.manifest if "PSR_MANIFEST" not in given else Path(str(given["PSR_MANIFEST"])),
@@ -106,8 +122,10 @@ _FIELDS: Mapping[str, Callable[[str, str], int | str]] = MappingProxyType(
         "PSR_MAX_SIDE": _whole(16, 65535),
         "PSR_MAX_RESULT_MEGAPIXELS": _whole(1, 4000),
         "PSR_MAX_JOB_SECONDS": _whole(10, 86400),
+        "PSR_MAX_MEMORY_MIB": _whole(64, 1_048_576),
         "PSR_QUEUE_LENGTH": _whole(1, 1000),
         "PSR_MODEL_CACHE_MIB": _whole(1, 65536),
+        "PSR_KEEP_MIB": _whole(1, 1_048_576),
         "PSR_KEEP_MINUTES": _whole(5, 1440),
         "PSR_THREADS": _whole(1, 256),
         "PSR_MANIFEST": _words,

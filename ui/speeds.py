@@ -1,11 +1,16 @@
-"""How fast each model is on this machine: measured once, and again by every job."""
+"""How fast each model is on this machine: measured once, and again by every job.
+
+Two kinds of speed meet here. A ``Speed``, measured on this machine, is the time for a megapixel that goes through the
+network; overlaps and margins count as often as they are computed, so the tile plan of the photo is needed to use it. A
+``SpeedRecord`` of the manifest is the time for a megapixel of the photo, with all overlaps and margins in it.
+"""
 
 import threading
 
 from sr_core.infer.estimate import Speed, calibrate, estimate_seconds
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.tiles import Plan, Tiling, plan_tiles
-from zoo.manifest import Release
+from zoo.manifest import Release, SpeedRecord
 
 __all__ = ["Speeds"]
 
@@ -45,8 +50,13 @@ class Speeds:
         if speed is not None:
             return estimate_seconds(_plan(release, height, width), speed)
         if release.speed is not None:
-            return release.speed.seconds_per_megapixel * height * width / 1e6
+            return _seconds_by_photo(release.speed, height, width)
         return None
+
+
+def _seconds_by_photo(record: SpeedRecord, height: int, width: int) -> float:
+    photo_megapixels = height * width / 1e6
+    return record.seconds_per_megapixel * photo_megapixels
 
 
 def _plan(release: Release, height: int, width: int) -> Plan:

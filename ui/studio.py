@@ -1,10 +1,13 @@
-"""What the app owns for as long as it runs: settings, the list of models, loaded models and their speeds."""
+"""What the app owns for as long as it runs: settings, the list of models, loaded models and their speeds,
+and the pictures that visitors look at again.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
 from sr_core.infer.model import LoadedModel
+from ui.kept import KeptPictures
 from ui.settings import Settings
 from ui.speeds import Speeds
 from zoo.catalogue import ModelCache
@@ -21,6 +24,7 @@ class Studio:
     manifest: Manifest
     models: ModelCache
     speeds: Speeds
+    kept: KeptPictures
 
     @classmethod
     def open(cls, settings: Settings, manifest: Manifest, load: Callable[[Release], LoadedModel]) -> Self:
@@ -30,4 +34,5 @@ class Studio:
             manifest=manifest,
             models=ModelCache(manifest, settings.model_cache_bytes, load),
             speeds=Speeds(),
+            kept=KeptPictures(settings.kept_bytes, settings.keep_seconds),
         )

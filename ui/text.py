@@ -55,7 +55,9 @@ WELCOME_POINTS: Final = (
         "SwinIR adds plausible detail; it cannot know what was there. Do not read faces, text or plates from it.",
     ),
 )
-PRIVACY: Final = "Photos are used for nothing but your result and are deleted from this server after {minutes} minutes."
+PRIVACY: Final = (
+    "Photos are used for nothing but your result; both are deleted from this server within {minutes} minutes."
+)
 
 WAITING: Final = "Waiting for a free place in the queue …"
 READING: Final = "Reading the photo …"
@@ -64,13 +66,15 @@ WORKING: Final = "Upscaling with {model}"
 PART: Final = "tile {done} of {total}"
 TIME_LEFT: Final = "about {duration} left"
 WRITING: Final = "Writing the result …"
-CANCELLED: Final = "Cancelled. The computation has stopped and nothing was kept."
+CANCELLED: Final = "Cancelled. The computation ends with the tile it is at; nothing of this result is kept."
 TRYING: Final = "Waiting to compute the spot …"
 TRYING_PART: Final = "Computing the spot: tile {done} of {total}"
 SPOT_FROM_MODEL: Final = "{model} on {width} × {height} pixels, {duration}"
 SPOT_FROM_RESULT: Final = "Cut from the full result of {model}"
+EXIF_KEPT: Final = "The file keeps the photo's EXIF, with the place where it was taken if the camera noted it."
 ESTIMATE_HELP: Final = "Time: for this photo, measured on this machine."
 ESTIMATE_ELSEWHERE: Final = "Time: for this photo, measured on {machine}; this machine is being measured."
+ESTIMATE_MEASURING: Final = "The times are being measured on this machine …"
 ESTIMATE_NONE: Final = "Upload a photo to see how long each model takes."
 
 NO_PHOTO: Final = "There is no photo yet; please upload one first."
@@ -78,6 +82,10 @@ PHOTO_GONE: Final = "The photo is no longer on the server; please upload it agai
 BAD_FORMAT: Final = "The format {name!r} is not known; the formats are {known}."
 RESULT_TOO_LARGE: Final = (
     "The result would have {megapixels} megapixels and this server makes at most {limit}; "
+    "please pick a smaller scale or a smaller photo."
+)
+TOO_MUCH_MEMORY: Final = (
+    "This would take about {needed} MiB of memory and a job may take {limit} MiB; "
     "please pick a smaller scale or a smaller photo."
 )
 TOO_LONG: Final = (

@@ -1,12 +1,13 @@
 import re
 import time
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site
 from tests.ui.studio import GPS_IFD, MAKE, MAKER, ORIENTATION, write_photo
@@ -26,6 +27,32 @@ def open_photo(page: Page, photo: Path) -> None:
     """Uploads a photo and waits until its first spot is shown, when no network is at work any more."""
     upload(page, photo)
     page.wait_for_selector("#spot-comparison .compare")
+
+
+COLOURS_OF = """(selector) => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const paint = (colours) => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    return [...canvas.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+  };
+  const one = document.querySelector(selector), behind = [];
+  for (let at = one; at; at = at.parentElement) behind.unshift(getComputedStyle(at).backgroundColor);
+  behind.unshift('white');
+  return [paint([...behind, getComputedStyle(one).color]), paint(behind)];
+}"""
+"""The text's colour and that of what lies behind it, as a browser paints them."""
+
+
+def luminance(colour: list[int]) -> float:
+    """Returns the relative luminance of an sRGB colour, as WCAG 2.2 defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (value / 255 for value in colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(page: Page, selector: str) -> float:
+    low, high = sorted(luminance(colour) for colour in page.evaluate(COLOURS_OF, selector))
+    return (high + 0.05) / (low + 0.05)
 
 
 def served_bytes(page: Page, selector: str) -> bytes:
@@ -183,3 +210,42 @@ def test_the_public_endpoints_and_no_others(site: Site, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="There is no model 'nonsense'"):
         client.predict(handle_file(str(photo)), "nonsense", "same", api_name="/upscale")
     client.close()
+
+
+def test_cancelling_through_the_client_stops_the_computation(site: Site, tmp_path: Path) -> None:
+    client = Client(site.address, verbose=False, download_files=str(tmp_path))
+    photo, before = write_photo(tmp_path / "large.jpg", 1500, 1500), site.loader.runs
+    job = client.submit(handle_file(str(photo)), "", "same", api_name="/upscale")
+    deadline = time.monotonic() + 30
+    while site.loader.runs < before + 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert site.loader.runs >= before + 5
+    assert job.cancel()
+    time.sleep(0.5)
+    runs = site.loader.runs
+    time.sleep(1.5)
+    assert site.loader.runs <= runs + 1
+    assert not list(site.temp.glob("psr-job-*"))
+    client.close()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_page_follows_the_colour_scheme_and_can_be_read_in_it(
+    browser: Browser, site: Site, scheme: Literal["dark", "light"], tmp_path: Path
+) -> None:
+    context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 860})
+    page = context.new_page()
+    page.goto(site.address)
+    page.wait_for_selector("#models table")
+    _, behind = page.evaluate(COLOURS_OF, "#top h1")
+    assert (luminance(behind) < 0.05) == (scheme == "dark")
+    first = {
+        selector: contrast(page, selector)
+        for selector in ("#top h1", "#top p", "#photo label", ".models-note", "#welcome dd", "#welcome dt")
+    }
+    open_photo(page, write_photo(tmp_path / "a.png"))
+    shown = {s: contrast(page, s) for s in ("#photo-facts li", "#closer h2", "#try-spot")}
+    page.wait_for_timeout(400)  # the button's colour is faded in
+    shown["#run"] = contrast(page, "#run")
+    context.close()
+    assert {selector: ratio for selector, ratio in (first | shown).items() if ratio < 4.5} == {}

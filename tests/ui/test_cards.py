@@ -1,7 +1,8 @@
 from pathlib import Path
 
 from sr_core.image.header import Header
-from ui.cards import panel, photo_card, progress_panel
+from ui.cards import limits_card, panel, photo_card, progress_panel
+from ui.settings import Settings
 from ui.widgets.compare import Comparison, compare_value
 from ui.widgets.models import ModelRow, table_html
 
@@ -56,3 +57,7 @@ def test_the_table_is_one_group_of_labelled_radio_buttons() -> None:
     assert 'value="b" checked' in table
     assert "~40 s" in table
     assert "38.05" in table
+
+
+def test_the_time_that_is_promised_counts_the_wait_for_the_sweep() -> None:
+    assert "within 65 minutes" in limits_card(Settings().gone_seconds)

@@ -1,17 +1,22 @@
 import collections
 from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
+from PIL import Image
 
 from sr_core.infer.model import LoadedModel
 from tests.ui.studio import Loader, studio, write_photo
 from ui import text
 from ui.settings import Settings
-from ui.tabs.handlers import Made, Place, UpscaleHandlers
+from ui.tabs.handlers import UpscaleHandlers
 from ui.tabs.layout import UpscaleView, lay_out
+from ui.tabs.place import Place
 from ui.widgets.spot import Spot, spot_of
 from zoo.manifest import Release
 
@@ -49,7 +54,7 @@ def until_error(updates: Iterator[Any], sentence: str) -> list[Any]:
 
 def test_a_photo_is_shown_with_facts_and_times(tmp_path: Path) -> None:
     handlers, view = desk()
-    updates = last(handlers.open_photo(str(write_photo(tmp_path / "a.jpg", orientation=6)), MODEL))
+    updates = last(handlers.open_photo(str(write_photo(tmp_path / "a.jpg", orientation=6)), MODEL, None))
     assert "48 × 72" in updates[view.facts]["value"]
     assert "~1 s" in updates[view.models]["table"]
     assert "measured on another machine" in updates[view.models]["table"]
@@ -60,11 +65,10 @@ def test_a_photo_is_shown_with_facts_and_times(tmp_path: Path) -> None:
 
 def test_taking_the_photo_away_empties_the_tab() -> None:
     handlers, view = desk()
-    (updates,) = handlers.open_photo(None, MODEL)
+    (updates,) = handlers.open_photo(None, MODEL, None)
     assert updates[view.run]["interactive"] is False
     assert updates[view.welcome]["visible"] is True
     assert updates[view.place] is None
-    assert updates[view.made] is None
 
 
 @pytest.mark.parametrize(
@@ -75,7 +79,7 @@ def test_a_bad_file_is_said_in_a_sentence(tmp_path: Path, data: bytes, sentence:
     handlers, view = desk()
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    shown = until_error(handlers.open_photo(str(path), MODEL), sentence)
+    shown = until_error(handlers.open_photo(str(path), MODEL, None), sentence)
     assert sentence in shown[-1][view.status]
     assert "role='alert'" in shown[-1][view.status]
 
@@ -89,7 +93,7 @@ def test_a_run_ends_with_a_file_and_leaves_nothing_behind(tmp_path: Path, temp_f
         if view.download in updates:
             assert Path(updates[view.download]).name == "a_x2.png"
             assert Path(updates[view.download]).is_file()
-            assert updates[view.made] == Made("upload", MODEL)
+            assert text.EXIF_KEPT in unescape(updates[view.result_facts])
             assert updates[view.run]["visible"] is True
             assert Path(updates[view.comparison]["before"]["path"]).suffix == ".png"
             assert updates[view.comparison]["width"] == 144
@@ -138,22 +142,55 @@ def test_a_spot_is_computed_alone_and_then_cut_from_the_result(tmp_path: Path) -
     loader = Loader()
     handlers, view = desk(loader=loader)
     photo = str(write_photo(tmp_path / "a.jpg", 300, 400))
-    computed = last(handlers.try_spot(photo, MODEL, PLACE, None, None))
+    computed = last(handlers.try_spot(photo, MODEL, PLACE))
     assert "256 × 256" in computed[view.spot_comparison]["note"]
     assert computed[view.try_spot]["interactive"] is True
+    list(handlers.run(photo, MODEL, "same", PLACE))
     runs = loader.runs
-    result = str(write_photo(tmp_path / "a_x2.jpg", 600, 800))
-    cut = last(handlers.try_spot(photo, MODEL, PLACE, Made("upload", MODEL), result))
+    cut = last(handlers.try_spot(photo, MODEL, replace(PLACE, spot=Spot(0, 0))))
     assert "Cut from the full result" in cut[view.spot_comparison]["note"]
     assert loader.runs == runs
-    last(handlers.try_spot(photo, MODEL, PLACE, Made("another upload", MODEL), result))
+    last(handlers.try_spot(photo, MODEL, Place("another upload")))
     assert loader.runs > runs
+
+
+def test_a_spot_of_a_result_has_the_pixels_of_the_network_and_not_those_of_the_jpeg(tmp_path: Path) -> None:
+    handlers, view = desk()
+    photo = write_photo(tmp_path / "a.jpg", 100, 120)
+    shown = last(handlers.open_photo(str(photo), MODEL, None))
+    place = shown[view.place]
+    list(handlers.run(str(photo), MODEL, "jpeg", place))
+    photo.unlink()  # neither the photo nor the result is decoded again
+    spot = {}
+    for updates in handlers.try_spot(str(photo), MODEL, place):
+        if view.spot_comparison in updates:
+            with Image.open(updates[view.spot_comparison]["after"]["path"]) as after:
+                spot["after"] = np.asarray(after.convert("RGB"))
+    with Image.open(write_photo(tmp_path / "b.jpg", 100, 120)) as before:
+        network = np.asarray(before.convert("RGB")).repeat(2, 0).repeat(2, 1) * 0.9 + 0.05 * 255
+    assert np.abs(spot["after"] - network).max() <= 1
+
+
+def test_a_new_photo_lets_go_of_the_pictures_of_the_one_before(tmp_path: Path) -> None:
+    one = studio()
+    with gr.Blocks(analytics_enabled=False):
+        view = lay_out(one)
+    handlers, photo = UpscaleHandlers(one, view), str(write_photo(tmp_path / "a.jpg"))
+    place = last(handlers.open_photo(photo, MODEL, None))[view.place]
+    list(handlers.run(photo, MODEL, "same", place))
+    assert one.kept.held_bytes == 48 * 72 * 3 * 5
+    other = last(handlers.open_photo(photo, MODEL, place))[view.place]
+    assert one.kept.get(place.photo) is None
+    assert one.kept.get(place.photo, MODEL) is None
+    assert one.kept.held_bytes == 48 * 72 * 3
+    view.place.delete_callback(other)
+    assert one.kept.held_bytes == 0
 
 
 def test_closing_a_spot_stops_the_network(tmp_path: Path, temp_folder: Path) -> None:
     loader = Loader()
     handlers, _ = desk(loader=loader)
-    spot = handlers.try_spot(str(write_photo(tmp_path / "a.jpg", 300, 400)), MODEL, PLACE, None, None)
+    spot = handlers.try_spot(str(write_photo(tmp_path / "a.jpg", 300, 400)), MODEL, PLACE)
     while not loader.runs:
         next(spot)
     spot.close()
@@ -163,7 +200,7 @@ def test_closing_a_spot_stops_the_network(tmp_path: Path, temp_folder: Path) -> 
 
 def test_every_generator_yields_also_when_there_is_nothing_to_do() -> None:
     handlers, _ = desk()
-    assert list(handlers.try_spot(None, MODEL, None, None, None))
+    assert list(handlers.try_spot(None, MODEL, None))
     assert list(handlers.measure(None, MODEL))
 
 

@@ -1,12 +1,14 @@
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from sr_core.errors import OptionError, OutputError, PhotoError, PhotoTooLargeError, UnknownModelError
-from sr_core.image.header import Limits
+from sr_core.image.header import Header, Limits
 from sr_core.image.picture import PhotoFormat
+from sr_core.infer.tiles import Tiling, plan_tiles
 from tests.ui.studio import GPS_IFD, MAKE, MAKER, ORIENTATION, Loader, release, studio, write_photo
 from ui.jobs import Finished, Order, Stage, photo_path, result_name, upscale_photo
 from ui.settings import Settings
@@ -48,6 +50,41 @@ def test_a_job_sharpens_the_estimate(tmp_path: Path) -> None:
     assert before == pytest.approx(60 * 48 * 72 / 1e6)
     _, finished = finish(one, order(photo), tmp_path)
     assert one.speeds.seconds(chosen, 48, 72) == pytest.approx(finished.seconds)
+
+
+def test_a_speed_of_the_manifest_is_for_the_photo_and_a_measured_one_for_what_the_network_computes() -> None:
+    one, chosen = studio(), release()
+    assert one.speeds.seconds(chosen, 500, 400) == pytest.approx(60 * 0.2)  # 60 seconds for a megapixel of the photo
+    one.speeds.record(chosen, 48, 72, 1.0)
+    small, large = (
+        plan_tiles(height, width, 8, Tiling(tile=32, overlap=8)) for height, width in ((48, 72), (500, 400))
+    )
+    computed = large.tiles * large.tile_pixels / (small.tiles * small.tile_pixels)
+    assert computed != pytest.approx(500 * 400 / (48 * 72), rel=0.01)
+    assert one.speeds.seconds(chosen, 500, 400) == pytest.approx(computed)
+
+
+def test_what_needs_too_much_memory_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    photo, loader = write_photo(tmp_path / "a.jpg", 1200, 1200), Loader()
+    with pytest.raises(PhotoTooLargeError, match="MiB of memory and a job may take 20 MiB"):
+        refuse(Settings(max_job_bytes=20 << 20), order(photo), tmp_path, loader)
+    assert loader.runs == 0
+
+
+@pytest.mark.parametrize(("bit_depth", "scale", "is_taken"), [(8, 2, True), (16, 2, True), (8, 4, False)])
+def test_the_memory_limit_lets_a_50_megapixel_photo_be_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bit_depth: int, scale: int, is_taken: bool
+) -> None:
+    header = Header(
+        format="jpeg", height=5773, width=8660, bit_depth=bit_depth, channels=3, has_alpha=False, size_bytes=1000
+    )
+    monkeypatch.setattr("ui.jobs.read_header", Mock(return_value=header))
+    monkeypatch.setattr("ui.jobs.check_output", Mock())  # a JPEG has neither 16 bits nor these sides
+    one = studio(Settings(max_result_pixels=10**10, max_job_seconds=10**6))
+    sentence = "damaged|empty" if is_taken else "of memory and a job may take 4096 MiB"
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    with pytest.raises(PhotoError, match=sentence):
+        finish(one, order(tmp_path / "a.jpg", f"swinir-fake-x{scale}-fake-float32"), tmp_path)
 
 
 def test_without_any_speed_there_is_no_estimate() -> None:

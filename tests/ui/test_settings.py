@@ -18,6 +18,8 @@ def test_every_setting_is_read() -> None:
             "PSR_MAX_SIDE": "700",
             "PSR_MAX_RESULT_MEGAPIXELS": "8",
             "PSR_MAX_JOB_SECONDS": "90",
+            "PSR_MAX_MEMORY_MIB": "100",
+            "PSR_KEEP_MIB": "14",
             "PSR_QUEUE_LENGTH": "10",
             "PSR_MODEL_CACHE_MIB": "11",
             "PSR_KEEP_MINUTES": "12",
@@ -31,6 +33,7 @@ def test_every_setting_is_read() -> None:
     assert (settings.limits.max_pixels, settings.limits.max_side) == (6_000_000, 700)
     assert (settings.max_result_pixels, settings.max_job_seconds, settings.queue_length) == (8_000_000, 90, 10)
     assert (settings.model_cache_bytes, settings.keep_seconds, settings.threads) == (11 << 20, 720, 13)
+    assert (settings.max_job_bytes, settings.kept_bytes, settings.gone_seconds) == (100 << 20, 14 << 20, 1020)
     assert settings.manifest == Path("/zoo/manifest.json")
     assert (settings.host, settings.port) == ("0.0.0.0", 8080)  # noqa: S104
 

@@ -4,7 +4,7 @@ import tempfile
 import uuid
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,7 +12,7 @@ import gradio as gr
 from gradio.blocks import Block
 
 from sr_core.image.decode import decode, read_header
-from sr_core.image.header import Header, Limits
+from sr_core.image.header import Header
 from sr_core.image.picture import Picture
 from sr_core.infer.upscale import upscale
 from ui import text
@@ -22,31 +22,16 @@ from ui.jobs import Finished, Order, Stage, photo_path, upscale_photo
 from ui.pictures import crop, enlarge, result_views, spot_box, spot_comparison, spot_view
 from ui.studio import Studio
 from ui.tabs.layout import UpscaleView
+from ui.tabs.place import Place
 from ui.tabs.rows import model_rows, time_note
 from ui.widgets.compare import compare_value
 from ui.widgets.models import table_html
-from ui.widgets.spot import CENTRE, Spot, spot_of, spot_value
+from ui.widgets.spot import Spot, spot_of, spot_value
 
-__all__ = ["Made", "Place", "UpscaleHandlers"]
+__all__ = ["Place", "UpscaleHandlers"]
 
 Updates: TypeAlias = dict[Block, Any]
 """New values of components; those that are not named stay as they are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the visitor looks closer; ``photo`` is another word for each upload."""
-
-    photo: str
-    spot: Spot = CENTRE
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """Which result is on screen: the upload it was made from, and the model."""
-
-    photo: str
-    model_id: str
 
 
 class UpscaleHandlers:
@@ -60,9 +45,11 @@ class UpscaleHandlers:
     def __init__(self, studio: Studio, view: UpscaleView) -> None:
         self._studio, self._view = studio, view
 
-    def open_photo(self, uploaded: str | None, model_id: str) -> Generator[Updates]:
-        """Shows a photo that was uploaded, or the empty tab when it was taken away."""
+    def open_photo(self, uploaded: str | None, model_id: str, before: Place | None) -> Generator[Updates]:
+        """Shows a photo that was uploaded, or the empty tab when it was taken away; lets go of the one before."""
         view, limits = self._view, self._studio.settings.limits
+        if before is not None:
+            self._studio.kept.forget(before.photo)
         yield self._emptied(model_id)
         if not uploaded:
             return
@@ -72,6 +59,8 @@ class UpscaleHandlers:
                 path = photo_path(uploaded)
                 header = read_header(path, limits)
                 picture = decode(path, limits)
+                place = Place(uuid.uuid4().hex)
+                self._studio.kept.put(place.photo, "", picture)
                 yield {
                     view.facts: gr.update(value=photo_card(header, picture.notices), visible=True),
                     view.models: self._table(model_id, header),
@@ -79,7 +68,7 @@ class UpscaleHandlers:
                     view.status: "",
                     view.closer: gr.update(visible=True),
                     view.picker: spot_value(spot_view(picture, Path(folder))),
-                    view.place: Place(uuid.uuid4().hex),
+                    view.place: place,
                 }
         except Exception as error:  # said to the visitor as a sentence, logged where it is a bug
             sentence = failure_sentence(error)
@@ -90,11 +79,9 @@ class UpscaleHandlers:
         """Returns the place that was picked."""
         return None if place is None else replace(place, spot=spot_of(event))
 
-    def try_spot(
-        self, uploaded: str | None, model_id: str, place: Place | None, made: Made | None, result: str | None
-    ) -> Generator[Updates]:
-        """Shows the square at full size: cut from the result on screen when it is of this model, else computed."""
-        view = self._view
+    def try_spot(self, uploaded: str | None, model_id: str, place: Place | None) -> Generator[Updates]:
+        """Shows the square at full size: cut from this model's result while that is kept, else computed."""
+        view, kept = self._view, self._studio.kept
         if place is None:  # a generator of Gradio must yield, or the queue's place is never given back
             yield {view.try_spot: gr.skip()}
             return
@@ -102,9 +89,12 @@ class UpscaleHandlers:
         yield {view.try_spot: gr.update(value=text.TRYING, interactive=False)}
         try:
             with _work_folder() as folder:
-                picture = decode(photo_path(uploaded), self._studio.settings.limits)
-                if result and made == Made(place.photo, model_id) and Path(result).is_file():
-                    shown = self._cut(picture, self._decode_result(result), model_id, place.spot, Path(folder))
+                picture = kept.get(place.photo)
+                if picture is None:
+                    picture = decode(photo_path(uploaded), self._studio.settings.limits)
+                result = kept.get(place.photo, model_id)
+                if result is not None:
+                    shown = self._cut(picture, result, model_id, place.spot, Path(folder))
                 else:
                     shown = yield from self._computed(picture, model_id, place.spot, Path(folder))
                 yield {view.spot_comparison: shown, **idle}
@@ -177,14 +167,14 @@ class UpscaleHandlers:
         updates: Updates = {
             view.status: "",
             view.result: gr.update(visible=True),
-            view.result_facts: facts_card(_result_facts(finished), finished.notices),
+            view.result_facts: facts_card(_result_facts(finished), _result_notices(finished)),
             view.comparison: compare_value(result_views(enlarged, finished.result, folder, label)),
             view.download: str(finished.file.path),
             view.models: self._table(release.id, finished.photo),
             **self._buttons(is_running=False),
         }
         if place is not None:
-            updates[view.made] = Made(place.photo, release.id)
+            self._studio.kept.put(place.photo, release.id, finished.result)
             updates[view.spot_comparison] = self._cut(finished.photo, finished.result, release.id, place.spot, folder)
         return updates
 
@@ -231,14 +221,6 @@ class UpscaleHandlers:
         )
         return compare_value(comparison)
 
-    def _decode_result(self, result: str) -> Picture:
-        settings = self._studio.settings
-        longest = settings.limits.max_side * 8
-        return decode(
-            Path(result),
-            Limits(max_file_bytes=Path(result).stat().st_size, max_pixels=settings.max_result_pixels, max_side=longest),
-        )
-
     def _table(self, model_id: str, photo: Header | Picture | None) -> dict[str, Any]:
         rows, note = model_rows(self._studio, photo), time_note(self._studio, photo)
         return gr.update(table=table_html(rows, model_id, note))
@@ -259,7 +241,6 @@ class UpscaleHandlers:
             view.spot_comparison: None,
             view.download: None,
             view.place: None,
-            view.made: None,
             **self._idle_spot(),
         }
 
@@ -291,3 +272,9 @@ def _result_facts(finished: Finished) -> list[str]:
         f"{text.FORMAT_LABELS[file.format]}, {text.size_text(file.size_bytes)}",
         f"{text.tiles_text(finished.tiles)} in {text.duration_text(finished.seconds)}",
     ]
+
+
+def _result_notices(finished: Finished) -> list[str]:
+    """Returns what got lost on the way, and what may be more than the visitor wants to pass on."""
+    has_exif = finished.photo.metadata.exif is not None
+    return [*finished.notices, *([text.EXIF_KEPT] if has_exif else [])]

@@ -1,6 +1,7 @@
 """The components of the upscale tab, laid out: the visitor's choices to the left, pictures to the right."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import gradio as gr
@@ -8,6 +9,7 @@ import gradio as gr
 from ui import text
 from ui.cards import limits_card, section_head
 from ui.studio import Studio
+from ui.tabs.place import Place
 from ui.tabs.rows import model_rows, time_note
 from ui.widgets.compare import compare_view
 from ui.widgets.models import model_table, table_html
@@ -43,7 +45,6 @@ class UpscaleView:
     try_spot: gr.Button
     spot_comparison: gr.HTML
     place: gr.State
-    made: gr.State
 
 
 def lay_out(studio: Studio) -> UpscaleView:
@@ -72,9 +73,7 @@ def lay_out(studio: Studio) -> UpscaleView:
             status = gr.HTML(elem_id="status", apply_default_css=False)
             outcome = gr.HTML(elem_id="outcome", apply_default_css=False)
         with gr.Column(elem_id="stage", scale=9, min_width=320):
-            welcome = gr.HTML(
-                limits_card(studio.settings.keep_seconds // 60), elem_id="welcome", apply_default_css=False
-            )
+            welcome = gr.HTML(limits_card(studio.settings.gone_seconds), elem_id="welcome", apply_default_css=False)
             with gr.Column(visible=False, elem_id="result") as result:
                 with gr.Row(elem_id="result-head"):
                     result_facts = gr.HTML(elem_id="result-facts", apply_default_css=False)
@@ -107,6 +106,11 @@ def lay_out(studio: Studio) -> UpscaleView:
         picker=picker,
         try_spot=try_spot,
         spot_comparison=spot_comparison,
-        place=gr.State(None),
-        made=gr.State(None),
+        place=gr.State(None, delete_callback=partial(_forget, studio)),
     )
+
+
+def _forget(studio: Studio, place: object) -> None:
+    """Lets go of the pictures of a visitor who has left."""
+    if isinstance(place, Place):
+        studio.kept.forget(place.photo)

@@ -33,7 +33,8 @@ def time_note(studio: Studio, photo: Header | Picture | None) -> str:
     """Returns the sentence that says where the times come from."""
     if photo is None:
         return text.ESTIMATE_NONE
-    for release in studio.manifest.releases:
-        if studio.speeds.of(release) is None and release.speed is not None:
+    unmeasured = [release for release in studio.manifest.releases if studio.speeds.of(release) is None]
+    for release in unmeasured:
+        if release.speed is not None:
             return text.ESTIMATE_ELSEWHERE.format(machine=release.speed.machine)
-    return text.ESTIMATE_HELP
+    return text.ESTIMATE_MEASURING if unmeasured else text.ESTIMATE_HELP

@@ -30,11 +30,10 @@ def _wire_photo(view: UpscaleView, handlers: UpscaleHandlers) -> None:
         )
     view.photo.change(
         fn=handlers.open_photo,
-        inputs=[view.photo, view.models],
+        inputs=[view.photo, view.models, view.place],
         outputs=[
             view.facts, view.models, view.run, view.cancel, view.status, view.outcome, view.welcome, view.result,
             view.comparison, view.download, view.closer, view.picker, view.try_spot, view.spot_comparison, view.place,
-            view.made,
         ],
         concurrency_limit=2,
         concurrency_id="read",
@@ -54,7 +53,7 @@ def _wire_photo(view: UpscaleView, handlers: UpscaleHandlers) -> None:
     tried = gr.on(
         triggers=[view.place.change, view.models.input, view.try_spot.click],
         fn=handlers.try_spot,
-        inputs=[view.photo, view.models, view.place, view.made, view.download],
+        inputs=[view.photo, view.models, view.place],
         outputs=[view.try_spot, view.spot_comparison],
         concurrency_limit=1,
         concurrency_id=ONE_AT_A_TIME,
@@ -91,7 +90,7 @@ def _wire_run(view: UpscaleView, handlers: UpscaleHandlers) -> None:
         inputs=[view.photo, view.models, view.save_as, view.place],
         outputs=[
             view.status, *buttons, view.result, view.result_facts, view.comparison, view.download, view.models,
-            view.spot_comparison, view.made,
+            view.spot_comparison,
         ],
         concurrency_limit=1,
         concurrency_id=ONE_AT_A_TIME,

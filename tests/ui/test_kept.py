@@ -1,0 +1,65 @@
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sr_core.image.picture import Picture
+from ui.kept import KeptPictures
+
+
+def picture(value: int, side: int = 10) -> Picture:
+    return Picture(pixels=np.full((side, side, 3), value, np.uint8), bit_depth=8)
+
+
+def test_a_kept_picture_is_the_same_picture_and_lies_under_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    kept, grey = KeptPictures(10_000, 60), np.arange(100, dtype=np.uint16).reshape(10, 10)
+    kept.put("a", "model", Picture(pixels=grey[..., np.newaxis], alpha=grey, bit_depth=16))
+    found = kept.get("a", "model")
+    assert found is not None
+    assert found.alpha is not None
+    assert (found.pixels[..., 0] == grey).all()
+    assert (found.alpha == grey).all()
+    assert kept.held_bytes == 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_not_used_for_longest_makes_room() -> None:
+    kept = KeptPictures(700, 60)
+    kept.put("a", "", picture(1))
+    kept.put("b", "", picture(2))
+    kept.get("a")
+    kept.put("c", "", picture(3))
+    assert kept.get("b") is None
+    assert kept.get("a") is not None
+    assert kept.held_bytes == 600
+    kept.put("d", "", picture(4, side=100))  # alone more than there is room for
+    assert kept.get("d") is None
+    assert kept.held_bytes == 600
+
+
+def test_pictures_go_with_their_upload_and_with_time() -> None:
+    now = [0.0]
+    kept = KeptPictures(10_000, 60, clock=lambda: now[0])
+    kept.put("a", "", picture(1))
+    kept.put("a", "model", picture(2))
+    now[0] = 30.0
+    kept.put("b", "", picture(3))
+    kept.forget("nobody")
+    now[0] = 61.0
+    assert kept.get("a", "model") is None
+    assert kept.get("b") is not None
+    kept.forget("b")
+    assert kept.held_bytes == 0
+
+
+def test_pictures_go_with_time_also_when_nobody_asks() -> None:
+    kept = KeptPictures(10_000, 0.05)
+    kept.put("a", "", picture(1))
+    deadline = time.monotonic() + 10
+    while kept.held_bytes and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert kept.held_bytes == 0

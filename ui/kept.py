@@ -1,0 +1,102 @@
+"""Pictures that visitors look at again: the photo on screen and its results, without loss and for a while.
+
+Each one lies in a file without a name, so that nobody else can open it and nothing of it outlives the process.
+"""
+
+import math
+import tempfile
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sr_core.image.picture import Picture, Samples
+
+__all__ = ["KeptPictures"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """A picture in a file, how long it is, and when it goes (``time.monotonic``)."""
+
+    picture: Picture
+    size_bytes: int
+    until: float
+
+
+class KeptPictures:
+    """Pictures up to a number of bytes; the one that was not used for longest goes first. Safe between threads.
+
+    A picture is found by the secret word of an upload and by what made it: a model id, or nothing for the photo itself.
+
+    Args:
+        limit_bytes: Total length of the samples kept; a picture that alone is longer is not kept.
+        keep_seconds: How long a picture stays, used or not.
+        clock: Where the time comes from.
+    """
+
+    def __init__(self, limit_bytes: int, keep_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit_bytes, self._keep_seconds, self._clock = limit_bytes, keep_seconds, clock
+        self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def held_bytes(self) -> int:
+        """Length of the samples that are kept."""
+        with self._lock:
+            return self._held()
+
+    def put(self, upload: str, model_id: str, picture: Picture) -> None:
+        """Keeps a copy of a picture, in the place of an earlier one of the same upload and model."""
+        size_bytes = picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
+        if size_bytes > self._limit_bytes:
+            return
+        alpha = None if picture.alpha is None else _on_disk(picture.alpha)
+        copy = replace(picture, pixels=_on_disk(picture.pixels), alpha=alpha)
+        with self._lock:
+            self._kept.pop((upload, model_id), None)
+            while self._held() + size_bytes > self._limit_bytes:
+                self._kept.popitem(last=False)
+            until = self._clock() + self._keep_seconds
+            self._kept[upload, model_id] = _Kept(picture=copy, size_bytes=size_bytes, until=until)
+        timer = threading.Timer(self._keep_seconds, self.sweep)
+        timer.daemon = True
+        timer.start()
+
+    def get(self, upload: str, model_id: str = "") -> Picture | None:
+        """Returns a picture, or None where it was not kept or is gone."""
+        self.sweep()
+        with self._lock:
+            kept = self._kept.get((upload, model_id))
+            if kept is None:
+                return None
+            self._kept.move_to_end((upload, model_id))
+            return kept.picture
+
+    def forget(self, upload: str) -> None:
+        """Lets go of everything of an upload."""
+        with self._lock:
+            for key in [key for key in self._kept if key[0] == upload]:
+                del self._kept[key]
+
+    def sweep(self) -> None:
+        """Lets go of what has been kept for long enough."""
+        with self._lock:
+            now = self._clock()
+            for key in [key for key, kept in self._kept.items() if kept.until <= now]:
+                del self._kept[key]
+
+    def _held(self) -> int:
+        return sum(kept.size_bytes for kept in self._kept.values())
+
+
+def _on_disk(samples: Samples) -> Samples:
+    """Returns a copy in a file without a name, which the system deletes with the last view of the array."""
+    with tempfile.TemporaryFile(prefix="psr-kept-") as file:
+        file.truncate(math.prod(samples.shape) * samples.itemsize)
+        copy = np.memmap(file, dtype=samples.dtype, mode="r+", shape=samples.shape)
+    copy[...] = samples
+    return np.asarray(copy)
