@@ -22,7 +22,7 @@ test: $(VENV)/.dev browser
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
-	if command -v node >/dev/null; then $(BIN)/pyright; else $(BIN)/mypy --strict $(TYPED); fi
+	if command -v node >/dev/null; then $(BIN)/pyright; else $(BIN)/mypy $(TYPED); fi
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not slow and not browser"
 

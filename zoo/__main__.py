@@ -48,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     seams.add_argument("id", help="a model id, as listed")
     seams.add_argument("--data", type=Path, required=True, help="folder of photos, used at their own size")
     seams.add_argument("--tile", type=int, default=None, help="tile in input pixels; by default the recorded one")
+    seams.add_argument("--overlaps", type=int, nargs="+", help="overlaps to try; by default every whole window")
     seams.add_argument("--limit", type=int, default=None, help="take only the first photos of the folder")
     seams.set_defaults(run=_workshop, command="run_seams")
 

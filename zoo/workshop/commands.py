@@ -55,7 +55,10 @@ def run_seams(options: argparse.Namespace) -> None:
     model = load_model(release, "float32", options.home / "builtin")
     tile = options.tile or release.tiling.tile
     photos = list(islice(read_photos(options.data), options.limit))
-    record = choose_overlap(model, photos, tile=tile, data=f"{options.data.name} ({len(photos)})", report=print)
+    overlaps = options.overlaps or range(model.engine.multiple, tile // 2 + 1, model.engine.multiple)
+    record = choose_overlap(
+        model, photos, tile=tile, overlaps=overlaps, data=f"{options.data.name} ({len(photos)})", report=print
+    )
     _store(options.home, manifest, replace(release, tiling=replace(record, batch=release.tiling.batch)))
 
 

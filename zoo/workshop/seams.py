@@ -29,29 +29,30 @@ def choose_overlap(
     photos: Iterable[tuple[str, NDArray[np.uint8]]],
     *,
     tile: int,
+    overlaps: Iterable[int],
     data: str,
     report: Callable[[str], None],
 ) -> TilingRecord:
-    """Returns the tiling with the smallest overlap, in whole windows, that stays within :data:`SEAM_LIMIT`.
+    """Returns the tiling with the smallest of the overlaps that stays within :data:`SEAM_LIMIT`.
 
     Args:
         model: The network.
         photos: Name and pixels of natural photos, larger than a tile.
         tile: Side of a tile in input pixels.
+        overlaps: Overlaps to try, in input pixels.
         data: Name of the set of photos.
         report: Called with a line for each overlap that was tried.
 
     Raises:
-        OptionError: Even an overlap of half a tile shows seams, or no photo is larger than a tile.
+        OptionError: Every overlap shows seams, or no photo is larger than a tile.
     """
     larger = [photo for _, photo in photos if max(photo.shape[:2]) > tile]
     if not larger:
         raise OptionError(f"The folder {data} holds no photo larger than a tile of {tile} pixels.")
-    step = model.engine.multiple
-    for overlap in range(step, tile // 2 + 1, step):
+    for overlap in sorted(overlaps):
         tiling = Tiling(tile=tile, overlap=overlap, batch=1)
         worst = largest_seam(model, larger, tiling)
         report(f"tile {tile}, overlap {overlap}: largest seam difference {worst:.4f}/255")
         if worst <= SEAM_LIMIT:
             return TilingRecord(tile=tile, overlap=overlap, batch=1, seam_max=round(worst, 4), seam_data=data)
-    raise OptionError(f"Tiles of {tile} pixels show seams even with an overlap of {tile // 2}; take larger tiles.")
+    raise OptionError(f"Tiles of {tile} pixels show seams with every overlap tried; take larger ones.")
