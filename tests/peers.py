@@ -1,13 +1,12 @@
 """Independent implementations that are used for comparison only.
 
 spandrel (MIT, chaiNNer-org/spandrel) carries the official SwinIR code. Importing it imports all its architectures,
-two of which want torchvision, which is not needed here otherwise: where it is absent, a stub of the few names that
-are imported stands in for the time of the import. Calling one of them is an error.
+two of which want torchvision, which is not needed here otherwise: a stub of the few names that are imported stands in
+for the time of the import. Calling one of them is an error.
 """
 
 import importlib
 import importlib.machinery
-import importlib.util
 import sys
 import warnings
 from collections.abc import Generator
@@ -99,22 +98,26 @@ def randomize(network: nn.Module, seed: int) -> None:
 
 @contextmanager
 def _torchvision_stub() -> Generator[None]:
-    """Lets ``import torchvision.transforms.functional`` work while it lasts, where torchvision is not installed."""
-    if importlib.util.find_spec("torchvision") is not None:
-        yield
-        return
+    """Lets ``import torchvision.transforms.functional`` find stubs while it lasts, whatever is installed.
+
+    pip installs some torchvision together with spandrel; beside a torch without CUDA it cannot even be imported.
+    """
     stubs = [_package(name) for name in ("torchvision", "torchvision.transforms", "torchvision.transforms.functional")]
     functional = cast(Any, stubs[-1])
     functional.InterpolationMode = Enum("InterpolationMode", ["NEAREST", "BILINEAR", "BICUBIC"])
     functional.rotate = functional.normalize = _absent
     for parent, child in pairwise(stubs):
         setattr(parent, child.__name__.rpartition(".")[2], child)
+    hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "torchvision"}
+    for name in hidden:
+        del sys.modules[name]
     sys.modules |= {stub.__name__: stub for stub in stubs}
     try:
         yield
     finally:
         for stub in stubs:
             sys.modules.pop(stub.__name__, None)
+        sys.modules |= hidden
 
 
 def _package(name: str) -> ModuleType:
@@ -125,4 +128,4 @@ def _package(name: str) -> ModuleType:
 
 
 def _absent(*_: object, **__: object) -> None:
-    raise NotImplementedError("torchvision is not installed; this is a stub for importing spandrel")
+    raise NotImplementedError("this is a stub for importing spandrel")
