@@ -158,8 +158,8 @@ def _read_text(name: bytes, body: bytes, found: _Chunks) -> None:
         is_compressed, text = rest[0] == 1, rest[2:].split(b"\x00", 2)[2]
         found.xmp = _inflate(text, found) if is_compressed else text
     elif name != b"iTXt" and key in _EXIF_KEYS:
-        text = _inflate(rest[1:], found) if name == b"zTXt" else rest
-        found.exif = found.exif or _raw_profile(text or b"")
+        profile = _inflate(rest[1:], found) if name == b"zTXt" else rest
+        found.exif = found.exif or _raw_profile(profile or b"")
     else:
         found.dropped.append("The text notes in this PNG are not kept.")
 
