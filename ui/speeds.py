@@ -9,7 +9,7 @@ import threading
 
 from sr_core.infer.estimate import Speed, calibrate, estimate_seconds
 from sr_core.infer.model import LoadedModel
-from sr_core.infer.tiles import Plan, Tiling, plan_tiles
+from sr_core.infer.tiles import Plan, plan_tiles
 from zoo.manifest import Release, SpeedRecord
 
 __all__ = ["Speeds"]
@@ -60,5 +60,4 @@ def _seconds_by_photo(record: SpeedRecord, height: int, width: int) -> float:
 
 
 def _plan(release: Release, height: int, width: int) -> Plan:
-    tiling = Tiling(tile=release.tiling.tile, overlap=release.tiling.overlap, batch=release.tiling.batch)
-    return plan_tiles(height, width, release.variant.spec.window, tiling)
+    return plan_tiles(height, width, release.variant.spec.window, release.tiling.plain())

@@ -9,7 +9,6 @@ from sr_core.arch.weights import load_weights, sha256_of
 from sr_core.errors import WeightsError
 from sr_core.infer.engine import ComputeChoice
 from sr_core.infer.model import LoadedModel
-from sr_core.infer.tiles import Tiling
 from sr_core.infer.window_engine import WindowEngine, resolve_compute
 from zoo.manifest import BUILTIN, Manifest, Release, load_manifest
 
@@ -42,11 +41,10 @@ def load_model(release: Release, compute: ComputeChoice = "auto", folder: Path =
         WeightsError: The weight file is missing, damaged or belongs to another release.
     """
     module = load_weights(weight_path(release, folder), release.variant)
-    record = release.tiling
     return LoadedModel(
         id=release.id,
         engine=WindowEngine(module, resolve_compute(compute)),
-        tiling=Tiling(tile=record.tile, overlap=record.overlap, batch=record.batch),
+        tiling=release.tiling.plain(),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, cast, get_args
 
 from sr_core.errors import ModelError, OptionError, UnknownModelError
+from sr_core.infer.tiles import Tiling
 from sr_core.spec import Precision, SwinIRSpec, Task, Variant, spec_from_json
 
 __all__ = [
@@ -58,6 +59,10 @@ class TilingRecord:
     batch: int
     seam_max: float | None
     seam_data: str
+
+    def plain(self) -> Tiling:
+        """Returns the tiling without what was measured of it, as upscaling takes it."""
+        return Tiling(tile=self.tile, overlap=self.overlap, batch=self.batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
