@@ -26,8 +26,9 @@ __all__ = [
 Upsampler: TypeAlias = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv"]
 ResiConnection: TypeAlias = Literal["1conv", "3conv"]
 Task: TypeAlias = Literal["classical", "lightweight", "real-world"]
-Precision: TypeAlias = Literal["float32", "float16"]
-"""How weights are stored."""
+Precision: TypeAlias = Literal["float32", "float16", "int8", "palette6", "palette4"]
+"""How weights are stored: as floats; as one byte each with a step for each output channel; or as 6 or 4 bits each that
+point into a table of 64 or 16 values for each tensor. ``sr_core.arch.storage`` says it exactly."""
 
 PerBlock: TypeAlias = tuple[tuple[int, ...], ...]
 """One number for each block, grouped by stage (a stage is a residual Swin transformer block, RSTB)."""
@@ -171,6 +172,7 @@ class Variant:
         task: The kind of degradation it was trained for.
         trained: The name of the training run, such as ``photos39``; tells apart weights of one spec.
         precision: How the weights are stored.
+        compression: What was removed after the training, in one word such as ``heads5``; empty for nothing.
     """
 
     family: str
@@ -178,11 +180,13 @@ class Variant:
     task: Task
     trained: str
     precision: Precision
+    compression: str = ""
 
     @property
     def id(self) -> str:
         """The variant's name everywhere: manifest key, file name, Hub folder, rating row."""
-        name = f"{self.family}-x{self.spec.scale}-{self.trained}-{self.precision}"
+        parts = (self.family, f"x{self.spec.scale}", self.trained, self.compression, self.precision)
+        name = "-".join(part for part in parts if part)
         if not re.fullmatch(r"[a-z0-9._-]{1,64}", name):
             raise OptionError(f"A variant id has 1 to 64 of a-z, 0-9, '.', '_' and '-'; {name!r} does not fit.")
         return name

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from sr_core.arch.build import build
+from sr_core.arch.storage import decode, encode
 from sr_core.arch.swinir import SwinIR
 from sr_core.errors import OptionError, WeightsError
 from sr_core.spec import SwinIRSpec, Variant, spec_from_json
@@ -51,16 +52,16 @@ def save_weights(module: SwinIR, path: Path, variant: Variant, note: Mapping[str
     Args:
         module: The network; its spec must be the variant's.
         path: Where to write; replaced only when the new file is complete.
-        variant: Says how the weights are stored (float32 or float16).
+        variant: Says how the weights are stored.
         note: Further header entries, such as the training data.
 
     Raises:
-        WeightsError: The network is not of the variant's spec, or a weight is not a finite number as stored.
+        WeightsError: The network is not of the variant's spec, a weight is not a finite number as stored, or it does
+            not lie on the grid of the variant's precision.
     """
     if module.spec != variant.spec:
         raise WeightsError(f"The network is not of the spec of {variant.id}.")
-    dtype = {"float32": torch.float32, "float16": torch.float16}[variant.precision]
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in module.state_dict().items()}
+    tensors = encode(module.state_dict(), variant.precision)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"The weight {name} of {variant.id} is not finite as {variant.precision}.")
@@ -123,10 +124,11 @@ def load_described(path: Path) -> tuple[str, SwinIR]:
     """
     variant_id, spec = read_header(path)
     try:
-        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+        stored = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"The weight file {path.name} is damaged: {error}") from error
-    return variant_id, _load(tensors, spec, path.name)
+    module = build(spec)
+    return variant_id, _fill(module, decode(stored, _shapes(module)), path.name)
 
 
 def load_official(path: Path, spec: SwinIRSpec) -> SwinIR:
@@ -162,7 +164,7 @@ def load_official(path: Path, spec: SwinIRSpec) -> SwinIR:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in tensors.items()
     ):
         raise WeightsError(f"The checkpoint {path.name} holds no table of weights.")
-    return _load(_from_official(cast(dict[str, Tensor], tensors), spec, path.name), spec, path.name)
+    return _fill(build(spec), _from_official(cast(dict[str, Tensor], tensors), spec, path.name), path.name)
 
 
 def sha256_of(path: Path) -> str:
@@ -171,9 +173,12 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _load(tensors: dict[str, Tensor], spec: SwinIRSpec, name: str) -> SwinIR:
-    module = build(spec)
-    expected = {key: value.shape for key, value in module.state_dict().items()}
+def _shapes(module: SwinIR) -> dict[str, torch.Size]:
+    return {key: value.shape for key, value in module.state_dict().items()}
+
+
+def _fill(module: SwinIR, tensors: dict[str, Tensor], name: str) -> SwinIR:
+    expected = _shapes(module)
     missing, further = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
     if missing or further:
         first = f"{missing[0]} is missing" if missing else f"{further[0]} is not part of it"

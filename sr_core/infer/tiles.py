@@ -50,11 +50,14 @@ class Tiling:
         tile: Longest side of a tile; rounded down to a multiple of the network's window.
         overlap: Least overlap of neighbouring tiles; rounded up to a multiple of the window.
         batch: Most tiles that go through the network at once.
+        fixed: Whether every tile has that side, and the grid of a small picture grows to hold it, as a Core ML package
+            needs; otherwise tiles shrink until they fit.
     """
 
     tile: int = 128
     overlap: int = 32
     batch: int = 1
+    fixed: bool = False
 
     def __post_init__(self) -> None:
         """Refuses a tiling that cannot be, in one sentence."""
@@ -132,7 +135,8 @@ def plan_tiles(height: int, width: int, multiple: int, tiling: Tiling) -> Plan:
             f"A tile of {tiling.tile} pixels is smaller than the network's window; at least {multiple} are needed."
         )
     _check_overlap(tile, overlap)
-    return Plan(rows=_axis(height, tile, overlap, multiple), columns=_axis(width, tile, overlap, multiple))
+    sides = (_axis(size, tile, overlap, multiple, fixed=tiling.fixed) for size in (height, width))
+    return Plan(rows=next(sides), columns=next(sides))
 
 
 def blend_weights(axis: Axis, scale: int) -> tuple[tuple[int, ...], ...]:
@@ -196,14 +200,14 @@ def _check_overlap(tile: int, overlap: int) -> None:
         )
 
 
-def _axis(size: int, tile: int, overlap: int, multiple: int) -> Axis:
-    """Returns the fewest tiles that cover a grid, all shrunk to the smallest size with which so many still do."""
+def _axis(size: int, tile: int, overlap: int, multiple: int, *, fixed: bool) -> Axis:
+    """Returns the fewest tiles that cover a grid; unless fixed, all shrunk to the smallest size that still does."""
     if size < 1:
         raise ValueError(f"a picture cannot have a side of {size} pixels")
     margin = multiple
-    padded = align(size + 2 * margin, multiple)
+    padded = max(align(size + 2 * margin, multiple), tile if fixed else 0)
     count = 1 if padded <= tile else 1 - (tile - padded) // (tile - overlap)
-    fitted = align(-(-(padded + (count - 1) * overlap) // count), multiple)
+    fitted = tile if fixed else align(-(-(padded + (count - 1) * overlap) // count), multiple)
     windows = (padded - fitted) // multiple  # that the last tile lies behind the first
     starts = tuple(index * windows // max(count - 1, 1) * multiple for index in range(count))
     return Axis(size=size, lead=margin, padded=padded, tile=fitted, starts=starts, ramp=overlap // _RAMP_PART)

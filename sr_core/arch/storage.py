@@ -1,0 +1,170 @@
+"""How the weights of a network are stored at each precision, and how they are read back: exact both ways.
+
+A quantized network is an ordinary network whose weights lie on a grid (``sr_core.compress.quantize`` puts them there).
+So nothing but this file knows of codes: storing finds the grid again, reading multiplies it out.
+
+- ``int8``: code times step. Codes run from -127 to 127, the step is a float16 for each output channel, and the largest
+  weight of a channel has the code 127 or -127, which is how the step is found again.
+- ``palette6`` and ``palette4``: each tensor has a table of 64 or 16 float16 values, and each weight the 6 or 4 bits of
+  its place in the table, packed from the lowest bit up. Tables of position biases stay ``int8``.
+- Everything small (up to ``SMALL`` values) and every bias is stored as float16, as in ``float16``.
+
+In a file, the tensor ``x`` stands as ``x``, as ``x.codes`` and ``x.steps``, or as ``x.indices`` and ``x.palette``.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias, assert_never
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr_core.errors import WeightsError
+from sr_core.spec import Precision
+
+__all__ = ["CODE_MAX", "SMALL", "Grid", "channel_axis", "decode", "encode", "grid_of", "palette_bits"]
+
+CODE_MAX: Final = 127
+SMALL: Final = 512
+"""Tensors of up to so many values are not worth a grid."""
+
+Grid: TypeAlias = Literal["int8", "palette"]
+
+
+def grid_of(name: str, tensor: Tensor, precision: Precision) -> Grid | None:
+    """Returns on which grid a weight lies at a precision; None where it is a plain float."""
+    is_table = name.endswith("relative_position_bias_table")
+    if tensor.numel() <= SMALL or not (is_table or tensor.ndim >= 2):
+        return None
+    match precision:
+        case "float32" | "float16":
+            return None
+        case "int8":
+            return "int8"
+        case "palette6" | "palette4":
+            return "int8" if is_table else "palette"
+        case _:
+            assert_never(precision)
+
+
+def channel_axis(name: str) -> int:
+    """Returns the axis of a weight's output channels; those of a position bias table (offsets, heads) are its heads."""
+    return 1 if name.endswith("relative_position_bias_table") else 0
+
+
+def palette_bits(precision: Precision) -> int:
+    """Returns the bits of a place in a palette.
+
+    Raises:
+        ValueError: The precision has no palette (a bug of the caller).
+    """
+    bits = {"palette6": 6, "palette4": 4}.get(precision)
+    if bits is None:
+        raise ValueError(f"{precision} has no palette")
+    return bits
+
+
+def encode(tensors: Mapping[str, Tensor], precision: Precision) -> dict[str, Tensor]:
+    """Returns the tensors as they are stored.
+
+    Args:
+        tensors: Weights by name; those that belong on a grid must lie on it.
+        precision: How to store.
+
+    Raises:
+        WeightsError: A weight does not lie on the grid of the precision.
+    """
+    stored: dict[str, Tensor] = {}
+    dtype = torch.float32 if precision == "float32" else torch.float16
+    for name, tensor in tensors.items():
+        weight = tensor.detach().to("cpu", torch.float32)
+        match grid_of(name, weight, precision):
+            case None:
+                stored[name] = weight.to(dtype).contiguous()
+            case "int8":
+                stored |= _int8(name, weight)
+            case "palette":
+                stored |= _palette(name, weight, palette_bits(precision))
+    return stored
+
+
+def decode(stored: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """Returns stored tensors as float32 weights.
+
+    Args:
+        stored: What :func:`encode` returned.
+        shapes: The shapes of the network's weights by name; what is not listed there is returned as it stands.
+
+    Raises:
+        WeightsError: Parts of a weight are missing or do not fit each other.
+    """
+    weights: dict[str, Tensor] = {}
+    for key, tensor in stored.items():
+        name, _, part = key.rpartition(".")
+        match part:
+            case "codes":
+                weights[name] = _from_int8(name, tensor, _part(stored, name, "steps"))
+            case "indices":
+                if name in shapes:
+                    weights[name] = _from_palette(name, tensor, _part(stored, name, "palette"), shapes[name])
+                else:
+                    weights[name] = tensor  # refused by the caller as unknown
+            case "steps" | "palette":
+                _part(stored, name, "codes" if part == "steps" else "indices")
+            case _:
+                weights[key] = tensor.float()
+    return weights
+
+
+def _int8(name: str, weight: Tensor) -> dict[str, Tensor]:
+    axis = channel_axis(name)
+    rows = weight.movedim(axis, 0).flatten(1)
+    steps = (rows.abs().amax(1) / CODE_MAX).half()
+    steps[steps == 0] = 1.0
+    codes = torch.round(rows / steps.float()[:, None]).clamp(-CODE_MAX, CODE_MAX).to(torch.int8)
+    moved = codes.view(weight.movedim(axis, 0).shape).movedim(0, axis).contiguous()
+    parts = {f"{name}.codes": moved, f"{name}.steps": steps}
+    _check(name, _from_int8(name, moved, steps), weight)
+    return parts
+
+
+def _from_int8(name: str, codes: Tensor, steps: Tensor) -> Tensor:
+    axis = channel_axis(name)
+    if codes.dtype != torch.int8 or steps.ndim != 1 or codes.ndim < 2 or codes.shape[axis] != len(steps):
+        raise WeightsError(f"The codes and the steps of the weight {name} do not fit each other.")
+    shape = [1] * codes.ndim
+    shape[axis] = -1
+    return codes.float() * steps.float().view(shape)
+
+
+def _palette(name: str, weight: Tensor, bits: int) -> dict[str, Tensor]:
+    values, places = torch.unique(weight, return_inverse=True)
+    if len(values) > 2**bits:
+        raise WeightsError(f"The weight {name} has {len(values)} values, but {bits} bits can name only {2**bits}.")
+    palette = torch.zeros(2**bits, dtype=torch.float16)
+    palette[: len(values)] = values.half()
+    _check(name, palette.float()[places], weight)
+    digits = (places.reshape(-1, 1) >> torch.arange(bits)) & 1  # (values, bits), lowest bit first
+    packed = np.packbits(digits.to(torch.uint8).numpy().reshape(-1), bitorder="little")
+    return {f"{name}.indices": torch.from_numpy(packed), f"{name}.palette": palette}
+
+
+def _from_palette(name: str, packed: Tensor, palette: Tensor, shape: torch.Size) -> Tensor:
+    bits, count = len(palette).bit_length() - 1, shape.numel()
+    if packed.dtype != torch.uint8 or len(palette) != 2**bits or len(packed) != -(-count * bits // 8):
+        raise WeightsError(f"The indices and the palette of the weight {name} do not fit each other.")
+    digits = np.unpackbits(packed.numpy(), bitorder="little", count=count * bits).reshape(count, bits)
+    places = digits.astype(np.int64) @ (1 << np.arange(bits))
+    return palette.float()[torch.from_numpy(places)].view(shape)
+
+
+def _check(name: str, read_back: Tensor, weight: Tensor) -> None:
+    if not torch.equal(read_back, weight):
+        raise WeightsError(f"The weight {name} does not lie on the grid of its precision; quantize the network first.")
+
+
+def _part(stored: Mapping[str, Tensor], name: str, part: str) -> Tensor:
+    tensor = stored.get(f"{name}.{part}")
+    if tensor is None:
+        raise WeightsError(f"The weight {name} is stored without its {part}.")
+    return tensor
