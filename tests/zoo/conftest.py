@@ -8,8 +8,8 @@ import torch
 
 from sr_core.arch.build import build
 from zoo.manifest import Manifest, Metric, Release, SpeedRecord, TrainingRecord
-from zoo.workshop.publish import new_release, store_weights
 from zoo.workshop.recipes import Recipe
+from zoo.workshop.records import new_release, store_weights
 
 RECIPE = Recipe(
     family="tiny", label="Tiny", task="lightweight", recommended_for="tests", embed_dim=8, depths=(2, 1), heads=2

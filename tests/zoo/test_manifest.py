@@ -8,7 +8,7 @@ import pytest
 
 from sr_core.errors import ModelError, UnknownModelError
 from zoo.manifest import Manifest, Release, load_manifest, save_manifest
-from zoo.workshop.publish import put_metrics, put_release
+from zoo.workshop.records import put_metrics, put_release
 
 
 def test_a_manifest_is_read_as_it_was_written(manifest: Manifest, tmp_path: Path) -> None:

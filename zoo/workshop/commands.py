@@ -19,8 +19,8 @@ from zoo.manifest import Manifest, Release, SpeedRecord, TrainingRecord, load_ma
 from zoo.workshop.evaluate import Score, evaluate, summarize
 from zoo.workshop.grow import grow_from
 from zoo.workshop.photos import read_photos, validation_pairs
-from zoo.workshop.publish import new_release, put_metrics, put_release, store_weights
 from zoo.workshop.recipes import recipe
+from zoo.workshop.records import new_release, put_metrics, put_release, store_weights
 from zoo.workshop.seams import choose_overlap
 from zoo.workshop.train import TrainOptions, train
 

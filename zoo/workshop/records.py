@@ -1,4 +1,4 @@
-"""From trained weights to a release that ships: the stored weight file, its record and its model card."""
+"""From a network to the record of a release: the stored weight file, its facts, and its place in the manifest."""
 
 from dataclasses import replace
 from pathlib import Path
