@@ -7,7 +7,9 @@ So nothing but this file knows of codes: storing finds the grid again, reading m
   weight of a channel has the code 127 or -127, which is how the step is found again.
 - ``palette6`` and ``palette4``: each tensor has a table of 64 or 16 float16 values, and each weight the 6 or 4 bits of
   its place in the table, packed from the lowest bit up. Tables of position biases stay ``int8``.
-- Everything small (up to ``SMALL`` values) and every bias is stored as float16, as in ``float16``.
+- Everything small (up to ``SMALL`` values), every bias, and the layers that carry the picture itself past the body (the
+  first convolution and the reconstruction) are stored as float16, as in ``float16``. Those layers are 2 % of a light
+  network; with them on the grid of int8 it comes to 45 dB against float32, without them to 80 dB.
 
 In a file, the tensor ``x`` stands as ``x``, as ``x.codes`` and ``x.steps``, or as ``x.indices`` and ``x.palette``.
 """
@@ -28,13 +30,16 @@ CODE_MAX: Final = 127
 SMALL: Final = 512
 """Tensors of up to so many values are not worth a grid."""
 
+CARRIERS: Final = ("conv_first.", "reconstruction.")
+"""How the names of the weights begin that carry the picture past the body."""
+
 Grid: TypeAlias = Literal["int8", "palette"]
 
 
 def grid_of(name: str, tensor: Tensor, precision: Precision) -> Grid | None:
     """Returns on which grid a weight lies at a precision; None where it is a plain float."""
     is_table = name.endswith("relative_position_bias_table")
-    if tensor.numel() <= SMALL or not (is_table or tensor.ndim >= 2):
+    if tensor.numel() <= SMALL or tensor.ndim < 2 or name.startswith(CARRIERS):
         return None
     match precision:
         case "float32" | "float16":
@@ -96,23 +101,26 @@ def decode(stored: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> di
         shapes: The shapes of the network's weights by name; what is not listed there is returned as it stands.
 
     Raises:
-        WeightsError: Parts of a weight are missing or do not fit each other.
+        WeightsError: Parts of a weight are missing or do not fit each other, or it is stored twice.
     """
     weights: dict[str, Tensor] = {}
     for key, tensor in stored.items():
         name, _, part = key.rpartition(".")
         match part:
             case "codes":
-                weights[name] = _from_int8(name, tensor, _part(stored, name, "steps"))
+                weight = _from_int8(name, tensor, _part(stored, name, "steps"))
             case "indices":
-                if name in shapes:
-                    weights[name] = _from_palette(name, tensor, _part(stored, name, "palette"), shapes[name])
-                else:
-                    weights[name] = tensor  # refused by the caller as unknown
+                palette = _part(stored, name, "palette")
+                # What is not listed is for the caller to refuse as unknown.
+                weight = _from_palette(name, tensor, palette, shapes[name]) if name in shapes else tensor
             case "steps" | "palette":
                 _part(stored, name, "codes" if part == "steps" else "indices")
+                continue
             case _:
-                weights[key] = tensor.float()
+                name, weight = key, tensor.float()
+        if name in weights:
+            raise WeightsError(f"The weight {name} is stored twice.")
+        weights[name] = weight
     return weights
 
 
@@ -150,8 +158,9 @@ def _palette(name: str, weight: Tensor, bits: int) -> dict[str, Tensor]:
 
 
 def _from_palette(name: str, packed: Tensor, palette: Tensor, shape: torch.Size) -> Tensor:
-    bits, count = len(palette).bit_length() - 1, shape.numel()
-    if packed.dtype != torch.uint8 or len(palette) != 2**bits or len(packed) != -(-count * bits // 8):
+    bits, count = palette.numel().bit_length() - 1, shape.numel()
+    plain = packed.ndim == 1 and palette.ndim == 1 and packed.dtype == torch.uint8
+    if not plain or len(palette) != 2**bits or len(packed) != -(-count * bits // 8):
         raise WeightsError(f"The indices and the palette of the weight {name} do not fit each other.")
     digits = np.unpackbits(packed.numpy(), bitorder="little", count=count * bits).reshape(count, bits)
     places = digits.astype(np.int64) @ (1 << np.arange(bits))

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sr_core.arch.build import build
@@ -47,7 +47,7 @@ PUBLISHED_SHA256: Mapping[str, str] = {
 
 
 def save_weights(module: SwinIR, path: Path, variant: Variant, note: Mapping[str, str] | None = None) -> None:
-    """Writes the weights as safetensors, with the variant's id and spec in the header.
+    """Writes the weights as safetensors, with the variant's id and spec in the header; the same bytes every time.
 
     Args:
         module: The network; its spec must be the variant's.
@@ -67,8 +67,8 @@ def save_weights(module: SwinIR, path: Path, variant: Variant, note: Mapping[str
             raise WeightsError(f"The weight {name} of {variant.id} is not finite as {variant.precision}.")
     header = {"format": "pt", **(note or {}), "id": variant.id, "spec": json.dumps(variant.spec.to_json())}
     part = path.with_name(path.name + ".part")
-    save_file(tensors, part, metadata=header)
-    part.chmod(0o644)  # the library writes files that only their owner may read
+    part.write_bytes(_in_order(save(tensors, metadata=header)))
+    part.chmod(0o644)  # whoever serves the models may be another user than the one who made them
     part.replace(path)
 
 
@@ -171,6 +171,16 @@ def sha256_of(path: Path) -> str:
     """Returns the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _in_order(file: bytes) -> bytes:
+    """Returns a safetensors file with its header entries sorted: the library (0.8) shuffles them from save to save."""
+    length = int.from_bytes(file[:8], "little")
+    header = json.loads(file[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format keeps the tensors at multiples of eight bytes
+    return len(text).to_bytes(8, "little") + text + file[8 + length :]
 
 
 def _shapes(module: SwinIR) -> dict[str, torch.Size]:

@@ -1,0 +1,37 @@
+"""Small networks that the tests of compression share: every upsampler, unequal heads, absent branches."""
+
+from dataclasses import replace
+
+import torch
+
+from sr_core.arch.build import build
+from sr_core.arch.swinir import SwinIR
+from sr_core.spec import SwinIRSpec
+from tests.peers import randomize
+
+__all__ = ["PRUNED", "SPECS", "WHOLE", "picture", "random_network"]
+
+WHOLE = SwinIRSpec(scale=2, embed_dim=24, head_dim=6, heads=((4, 4, 4), (4, 4)), hidden=((48, 48, 48), (48, 48)))
+PRUNED = replace(WHOLE, heads=((4, 1, 0), (2, 3)), hidden=((48, 5, 7), (0, 48)))
+SPECS = {
+    "whole": WHOLE,
+    "pruned": PRUNED,
+    "pixelshuffle x3, narrow": replace(PRUNED, upsampler="pixelshuffle", scale=3, features=20, window=4),
+    "pixelshuffle x8": replace(WHOLE, upsampler="pixelshuffle", scale=8),
+    "nearest x4, 3conv": replace(PRUNED, upsampler="nearest+conv", scale=4, resi_connection="3conv"),
+    "nearest x2, one channel": replace(WHOLE, upsampler="nearest+conv", channels=1, mean=(0.0,), features=16),
+    "odd widths": replace(WHOLE, embed_dim=18, head_dim=7, hidden=((37, 37, 37), (29, 0)), resi_connection="3conv"),
+    "no branches": replace(WHOLE, heads=((0, 0), (0,)), hidden=((0, 0), (0,))),
+}
+
+
+def random_network(spec: SwinIRSpec, seed: int = 0) -> SwinIR:
+    """A network whose every weight, norm and bias is random."""
+    module = build(spec).eval()
+    randomize(module, seed)
+    return module
+
+
+def picture(spec: SwinIRSpec, height: int = 16, width: int = 24) -> torch.Tensor:
+    """A random picture (1, channels, height, width)."""
+    return torch.rand(1, spec.channels, height, width, generator=torch.Generator().manual_seed(9))
