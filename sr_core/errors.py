@@ -8,7 +8,8 @@
     ├── OutputError               the result cannot be written as asked
     ├── ModelError                the model that was asked for
     │   ├── UnknownModelError         no such id
-    │   └── WeightsError              the weight file is missing, damaged or does not fit the spec
+    │   ├── WeightsError              the weight file is missing, damaged or does not fit the spec
+    │   └── PackageError              the Core ML package is missing, damaged, unsafe or not as it must be
     └── OptionError               an option outside its range (tile, overlap, precision, ...)
 
 Everything else that is raised is a bug and is not caught where users are served.
@@ -18,6 +19,7 @@ __all__ = [
     "ModelError",
     "OptionError",
     "OutputError",
+    "PackageError",
     "PhotoError",
     "PhotoTooLargeError",
     "SRError",
@@ -62,6 +64,10 @@ class UnknownModelError(ModelError):
 
 class WeightsError(ModelError):
     """The weight file is missing, damaged or does not fit the spec."""
+
+
+class PackageError(ModelError):
+    """The Core ML package is missing, damaged, unsafe or not as it must be."""
 
 
 class OptionError(SRError):
