@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from zoo.card import markdown_table, model_card
-from zoo.catalogue import weight_path
-from zoo.manifest import BUILTIN, Release, load_manifest
+from zoo.files import EmbeddedFiles
+from zoo.manifest import BUILTIN, load_manifest
+from zoo.release import Release
 
 ROOT = Path(__file__).parent.parent
 
@@ -75,7 +76,7 @@ class TestRelease:
     """What every release that ships must hold."""
 
     def test_its_weight_file_is_the_listed_one(self, release: Release) -> None:
-        assert weight_path(release).is_file()
+        assert EmbeddedFiles().path_of(release.weights, release.id).is_file()
 
     def test_its_card_says_what_the_manifest_says(self, release: Release) -> None:
         assert (BUILTIN / f"{release.id}.md").read_text(encoding="utf-8") == model_card(release)

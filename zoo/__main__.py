@@ -1,4 +1,4 @@
-"""The command line of the zoo: list what ships; train, release and evaluate (the workshop).
+"""The command line of the zoo: list what ships; train, build, prove and publish (the workshop).
 
 The workshop is imported only by the commands that need it.
 """
@@ -8,12 +8,17 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TypeAlias, get_args
 
+from sr_core.coreml.package import CoreMLCompute
 from sr_core.errors import SRError
-from sr_core.spec import Precision
-from zoo.card import markdown_table, release_table
-from zoo.manifest import HOME, load_manifest
+from zoo.card import markdown_table, model_card, release_table
+from zoo.manifest import HOME, json_schema, load_manifest, release_json
+
+EXAMPLES = HOME.parent / "ui" / "examples"
+"""Public-domain photos that ship with the project."""
+
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +40,63 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="list the models that ship")
     listing.add_argument("--json", action="store_true", help="print the records as JSON")
     listing.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    listing.add_argument("--schema", action="store_true", help="print the JSON Schema of the manifest")
     listing.set_defaults(run=_list)
 
+    _add_making(commands)
+    _add_measuring(commands)
+    _add_proving(commands)
+    _add_training(commands.add_parser("train", help="train a model on a folder of photos"))
+    return parser
+
+
+def _add_making(commands: _Commands) -> None:
+    release = commands.add_parser("release", help="store trained weights as a release")
+    release.add_argument("family", help="a recipe, such as swinir-light")
+    release.add_argument("--weights", type=Path, required=True, help="best.safetensors of a training run")
+    release.add_argument("--scale", type=int, default=2)
+    release.add_argument("--trained", required=True, help="name of the training run, such as photos39")
+    release.add_argument("--precision", choices=("float32", "float16"), default="float16")
+    release.add_argument("--parent", help="id of the release that it was grown from")
+    release.add_argument("--selected-on", required=True, help="data set whose score chose the weights")
+    release.add_argument("--recipe", required=True, help="the options of the run, in one phrase")
+    release.add_argument("--training-data", required=True, help="one phrase that names the data and its source")
+    release.set_defaults(run=_workshop, command="run_release")
+
+    importing = commands.add_parser("import", help="make a release of a published SwinIR checkpoint")
+    importing.add_argument("source", help="a checkpoint file, or official:NAME to fetch a published one")
+    importing.add_argument("--as", dest="network", help="name of the published network that a file holds")
+    importing.add_argument("--downloads", type=Path, default=Path("downloads"), help="folder for fetched checkpoints")
+    importing.add_argument("--trained", default="official", help="name of the training run in the id")
+    importing.set_defaults(run=_workshop, command="run_import")
+
+    build = commands.add_parser("build", help="make every variant of a family, with packages, proofs and records")
+    build.add_argument("--family", help="a family, such as swinir-light; by default all")
+    build.add_argument("--photos", type=Path, default=EXAMPLES, help="photos that prove packages and show seams")
+    build.add_argument("--data", type=Path, nargs="*", default=[], help="benchmark folders to score on")
+    build.add_argument("--heads", type=int, nargs="*", help="numbers of heads to remove; by default the family's plan")
+    build.add_argument("--tile", type=int, choices=(64, 128), default=64, help="tile of the packages")
+    build.add_argument("--fresh", action="store_true", help="make again what is there")
+    build.set_defaults(run=_workshop, command="run_build")
+
+    export = commands.add_parser("export", help="make and prove one Core ML package in another arithmetic or tile")
+    export.add_argument("id", help="a model id, as listed")
+    export.add_argument("--out", type=Path, required=True, help="folder for the package")
+    export.add_argument("--compute", choices=get_args(CoreMLCompute), default="float16")
+    export.add_argument("--tile", type=int, choices=(64, 128), default=64)
+    export.add_argument("--photos", type=Path, default=EXAMPLES, help="photos that prove it")
+    export.set_defaults(run=_workshop, command="run_export")
+
+    publish = commands.add_parser("publish", help="put a family on the Hugging Face Hub in one commit")
+    publish.add_argument("--family", required=True, help="a family, such as swinir-light")
+    publish.add_argument("--repo", help="owner/name on the Hub; by default ZOO_REPO")
+    publish.add_argument("--base-model", help="owner/name of the family that this one was grown from, for the card")
+    publish.add_argument("--private", action="store_true", help="make the repository private when it is created")
+    publish.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
+    publish.set_defaults(run=_workshop, command="run_publish")
+
+
+def _add_measuring(commands: _Commands) -> None:
     evaluation = commands.add_parser("evaluate", help="score a model on a benchmark folder")
     evaluation.add_argument("id", help="a model id, as listed")
     evaluation.add_argument("--data", type=Path, required=True, help="folder with HR and LR_bicubic, or with photos")
@@ -52,26 +112,30 @@ def _parser() -> argparse.ArgumentParser:
     seams.add_argument("--limit", type=int, default=None, help="take only the first photos of the folder")
     seams.set_defaults(run=_workshop, command="run_seams")
 
-    speed = commands.add_parser("speed", help="time a model on this machine")
-    speed.add_argument("id", help="a model id, as listed")
+    speed = commands.add_parser("speed", help="time models on this machine, in one interleaved run")
+    speed.add_argument("ids", nargs="*", help="model ids, as listed; by default all; ratios are to the first")
     speed.add_argument("--machine", required=True, help="one phrase that names this machine")
     speed.add_argument("--side", type=int, default=512, help="side of the photo that is timed")
+    speed.add_argument("--rounds", type=int, default=5)
+    speed.add_argument("--dry-run", action="store_true", help="do not write the times into the manifest")
     speed.set_defaults(run=_workshop, command="run_speed")
 
-    release = commands.add_parser("release", help="store trained weights as a release")
-    release.add_argument("family", help="a recipe, such as swinir-light")
-    release.add_argument("--weights", type=Path, required=True, help="best.safetensors of a training run")
-    release.add_argument("--scale", type=int, default=2)
-    release.add_argument("--trained", required=True, help="name of the training run, such as photos39")
-    release.add_argument("--precision", choices=get_args(Precision), default="float16")
-    release.add_argument("--parent", help="id of the release that it was grown from")
-    release.add_argument("--selected-on", required=True, help="data set whose score chose the weights")
-    release.add_argument("--recipe", required=True, help="the options of the run, in one phrase")
-    release.add_argument("--training-data", required=True, help="one phrase that names the data and its source")
-    release.set_defaults(run=_workshop, command="run_release")
+    device = commands.add_parser("bench-device", help="time a Core ML package on this Mac and add it to its record")
+    device.add_argument("id", help="a model id, as listed")
+    device.add_argument("--units", choices=("all", "cpuAndGPU", "cpuAndNeuralEngine", "cpuOnly"), default="all")
+    device.add_argument("--runs", type=int, default=50, help="tiles that are timed")
+    device.set_defaults(run=_workshop, command="run_bench_device")
 
-    _add_training(commands.add_parser("train", help="train a model on a folder of photos"))
-    return parser
+
+def _add_proving(commands: _Commands) -> None:
+    verify = commands.add_parser("verify", help="run the gates again on packages that are listed")
+    verify.add_argument("id", nargs="?", help="a model id; by default all")
+    verify.add_argument("--photos", type=Path, default=EXAMPLES, help="photos whose squares are run")
+    verify.set_defaults(run=_workshop, command="run_verify")
+
+    card = commands.add_parser("card", help="print a model's card")
+    card.add_argument("id", help="a model id, as listed")
+    card.set_defaults(run=_card)
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
@@ -101,11 +165,18 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
+    if options.schema:
+        print(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+        return
     releases = load_manifest(options.home / "manifest.json").releases
     if options.json:
-        print(json.dumps([release.to_json() for release in releases], indent=2))
+        print(json.dumps([release_json(release) for release in releases], indent=2, ensure_ascii=False))
     else:
         print(markdown_table(releases) if options.markdown else release_table(releases))
+
+
+def _card(options: argparse.Namespace) -> None:
+    print(model_card(load_manifest(options.home / "manifest.json").release(options.id)))
 
 
 def _workshop(options: argparse.Namespace) -> None:

@@ -1,43 +1,51 @@
 """Model cards and tables, made from manifest records alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, assert_never
 
-from zoo.manifest import Release, TilingRecord
+from sr_core.spec import Precision, SwinIRSpec
+from zoo.release import FeatureRecord, Release, TilingRecord
 
-__all__ = ["markdown_table", "model_card", "release_table"]
+__all__ = ["compression_text", "heads_text", "markdown_table", "model_card", "release_table"]
 
 
 def model_card(release: Release) -> str:
     """Returns the model card of a release as Markdown with Hub front matter."""
-    spec, tiling = release.variant.spec, release.tiling
+    spec, tiling, cost = release.variant.spec, release.tiling, release.cost
     front = [
         "---",
-        f"license: {release.licence.lower()}",
+        f"license: {release.license.lower()}",
         "pipeline_tag: image-to-image",
         "tags:",
-        "- super-resolution",
-        "- swinir",
+        *(f"- {tag}" for tag in release.tags),
         "---",
     ]
     facts = [
         ("Architecture", f"SwinIR, {len(spec.depths)} stages of {', '.join(map(str, spec.depths))} blocks"),
-        ("Width, heads", f"{spec.embed_dim} channels, {spec.heads[0][0]} heads of {spec.head_dim}"),
+        ("Width, heads", f"{spec.embed_dim} channels, {heads_text(spec)} heads of {spec.head_dim}"),
         ("Scale", f"×{spec.scale}"),
-        ("Parameters", f"{release.parameters:,}"),
+        ("Task", release.variant.task),
+        (
+            "Parameters",
+            f"{release.parameters:,}, of them {cost.attention_parameters:,} in attention and "
+            f"{cost.mlp_parameters:,} in MLPs",
+        ),
+        ("Sparsity", f"{cost.sparsity:.1%} of the family's whole network is removed or zero"),
+        ("Multiplications", f"{cost.macs_per_megapixel / 1e9:,.0f} billion for a megapixel of photo"),
         ("Weights", f"{release.weights.path}, {release.variant.precision}, {release.size_bytes:,} bytes"),
         ("sha256", f"`{release.weights.sha256}`"),
         ("Began from", f"`{release.parent}`" if release.parent else "random weights"),
+        ("Compression", compression_text(release)),
         ("Training data", release.training.data),
         ("Training", f"{release.training.steps:,} steps; {release.training.recipe}"),
         ("Chosen on", f"{release.training.selected_on}: scores on it are a little too good"),
         ("Speed", _speed(release)),
-        ("Licence", release.licence),
-        (
-            "Tiles",
-            f"{tiling.tile} pixels with {tiling.overlap} of overlap; {_seam(tiling)}",
-        ),
+        ("Licence", release.license),
+        ("Tiles", f"{tiling.tile} pixels with {tiling.overlap} of overlap; {_seam(tiling)}"),
     ]
-    lines = [*front, "", f"# {release.label}", "", f"`{release.id}` — {release.recommended_for}.", ""]
+    lines = [*front, "", f"# {release.label}", "", f"`{release.id}`: {release.recommended_for}.", ""]
+    lines += [release.description, ""]
     lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts), ""]
     lines += ["## Scores", "", "8-bit output against the original; the border is left out on every side.", ""]
     lines += [
@@ -49,8 +57,8 @@ def model_card(release: Release) -> str:
         f"| {m.psnr_db:.2f} | {m.bicubic_psnr_db:.2f} | {m.ssim:.4f} | {m.tool} |"
         for m in release.metrics
     ]
+    lines += ["", *_core_ml(release), *_licenses(release)]
     lines += [
-        "",
         "## Limits",
         "",
         "Trained on photos that were reduced with a bicubic filter. It sharpens what is there and adds plausible "
@@ -59,6 +67,79 @@ def model_card(release: Release) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def heads_text(spec: SwinIRSpec) -> str:
+    """Returns the heads of the blocks: one number where all have as many, otherwise the smallest and the largest."""
+    counts = {heads for stage in spec.heads for heads in stage}
+    return str(counts.pop()) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+
+
+def compression_text(release: Release) -> str:
+    """Returns what was done to the parent's weights, in words."""
+    done = release.compression
+    if done is None:
+        return "none"
+    match done.method:
+        case "heads-l1":
+            return f"{done.amount:.0f} of the heads of each block removed, those of least L1 norm; not trained again"
+        case "magnitude-l1":
+            return f"the smallest {done.amount:.0%} of the weights of each linear layer set to zero; not trained again"
+        case "quantize":
+            return _STORED[release.variant.precision]
+        case _:
+            assert_never(done.method)
+
+
+_STORED: Final[Mapping[Precision, str]] = MappingProxyType(
+    {
+        "float32": "stored as float32",
+        "float16": "stored as float16",
+        "int8": "weights stored as one byte each with a step for each output channel",
+        "palette6": "weights stored as 6 bits each that point into a table of 64 values (experimental)",
+        "palette4": "weights stored as 4 bits each that point into a table of 16 values (experimental)",
+    }
+)
+
+
+def _core_ml(release: Release) -> list[str]:
+    record, file = release.coreml, release.package
+    if record is None or file is None:
+        return []
+    proof = record.proof
+    exact = "equal" if proof.screen_db is None else f"{proof.screen_db:.1f} dB"
+    facts = [
+        ("Package", f"{record.name}.mlpackage, {record.package_bytes:,} bytes ({file.bytes:,} zipped)"),
+        ("sha256 of the zip", f"`{file.sha256}`"),
+        ("Runs on", f"iOS {record.min_ios} or later, compute units {record.compute_units}"),
+        ("Arithmetic", f"{record.compute}{', experimental' if record.is_experimental else ''}"),
+        ("Input", _feature(record.input)),
+        ("Output", _feature(record.output)),
+        ("Tiles", f"{record.tile} pixels with {record.overlap} of overlap and a margin of {record.margin}"),
+        ("Gate A, the graph", f"{proof.gate_a_db:.1f} dB"),
+        (
+            "Gate B, against float32",
+            f"{proof.gate_b_db:.1f} dB natural, {proof.gate_b_saturated_db:.1f} dB saturated, "
+            f"{proof.gate_b_black_db:.1f} dB black",
+        ),
+        ("Against the page's picture", f"{exact}, at most {proof.max_lsb}/255"),
+        ("Measured", f"{proof.tiles}, {proof.tool}"),
+    ]
+    facts += [
+        (f"On {one.device}", f"{one.milliseconds_per_tile:.1f} ms a tile, {one.compute_units}, {one.system}")
+        for one in record.devices
+    ]
+    said = "Proven with a reference interpreter of ML programs, not on a device."
+    return ["## Core ML", "", said, "", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in facts), ""]
+
+
+def _feature(feature: FeatureRecord) -> str:
+    return f"`{feature.name}`, {feature.kind}, {feature.height} × {feature.width}"
+
+
+def _licenses(release: Release) -> list[str]:
+    rows = [f"| {one.covers} | {one.terms} | {one.source} |" for one in release.license_chain]
+    return ["## Licences", "", "| covers | terms | source |", "|---|---|---|", *rows, ""]
 
 
 def _speed(release: Release) -> str:
@@ -94,10 +175,15 @@ def _row(release: Release) -> tuple[str, ...]:
         release.id,
         f"x{release.variant.spec.scale}",
         f"{release.parameters:,}",
+        f"{release.cost.sparsity:.0%}",
         f"{release.size_bytes / 1e6:.2f}",
+        "-" if release.coreml is None else f"{release.coreml.package_bytes / 1e6:.2f}",
         *(f"{score.psnr_db:.2f}" if score else "-" for score in scores),
+        "-" if release.speed is None else f"{release.speed.seconds_per_megapixel:.1f}",
         release.recommended_for,
     )
 
 
-_HEADER = ("id", "scale", "parameters", "MB", "Set5 Y dB", "Kodak24 Y dB", "recommended for")
+_HEADER = (
+    "id", "scale", "parameters", "sparsity", "MB", "package MB", "Set5 Y dB", "Kodak24 Y dB", "s/MP", "recommended for"
+)  # fmt: skip

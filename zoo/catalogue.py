@@ -3,44 +3,31 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 
-from sr_core.arch.weights import load_weights, sha256_of
-from sr_core.errors import WeightsError
+from sr_core.arch.weights import load_weights
 from sr_core.infer.engine import ComputeChoice
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.window_engine import WindowEngine, resolve_compute
-from zoo.manifest import BUILTIN, Manifest, Release, load_manifest
+from zoo.files import EmbeddedFiles, ModelFiles
+from zoo.manifest import Manifest, load_manifest
+from zoo.release import Release
 
-__all__ = ["ModelCache", "load_model", "resolve", "weight_path"]
-
-
-def weight_path(release: Release, folder: Path = BUILTIN) -> Path:
-    """Returns the weight file of a release after checking its length and sha256.
-
-    Raises:
-        WeightsError: The file is missing, or is not the one the manifest lists.
-    """
-    path = folder / release.weights.path
-    if not path.is_file():
-        raise WeightsError(f"The weight file of {release.id} is missing; install the project again.")
-    if path.stat().st_size != release.weights.bytes or sha256_of(path) != release.weights.sha256:
-        raise WeightsError(f"The weight file of {release.id} is damaged: it is not the one the manifest lists.")
-    return path
+__all__ = ["ModelCache", "load_model", "resolve"]
 
 
-def load_model(release: Release, compute: ComputeChoice = "auto", folder: Path = BUILTIN) -> LoadedModel:
+def load_model(release: Release, compute: ComputeChoice = "auto", files: ModelFiles | None = None) -> LoadedModel:
     """Returns the network of a release, prepared for this processor.
 
     Args:
         release: Which one.
         compute: Number format of the matrix products; ``auto`` takes bfloat16 where the processor has it.
-        folder: Where the weight files are.
+        files: Where the weight files come from; None for those that come with the project.
 
     Raises:
         WeightsError: The weight file is missing, damaged or belongs to another release.
     """
-    module = load_weights(weight_path(release, folder), release.variant)
+    path = (files or EmbeddedFiles()).path_of(release.weights, release.id)
+    module = load_weights(path, release.variant)
     return LoadedModel(
         id=release.id,
         engine=WindowEngine(module, resolve_compute(compute)),
@@ -62,6 +49,8 @@ def resolve(model_id: str | None, compute: ComputeChoice = "auto") -> LoadedMode
 class ModelCache:
     """Loaded models up to a number of bytes; the one that was not used for longest goes first. Safe between threads.
 
+    While one model is loaded, which may mean a download, the others stay available.
+
     Args:
         manifest: The releases that can be loaded.
         limit_bytes: Total length of the float32 weights kept; the newest model is kept even when it alone is longer.
@@ -74,6 +63,7 @@ class ModelCache:
         self._manifest, self._limit_bytes, self._load = manifest, limit_bytes, load
         self._models: OrderedDict[str, LoadedModel] = OrderedDict()
         self._lock = threading.Lock()
+        self._turns = {release.id: threading.Lock() for release in manifest.releases}
 
     def get(self, model_id: str) -> LoadedModel:
         """Returns the model of an id, loading it when needed.
@@ -83,13 +73,22 @@ class ModelCache:
             WeightsError: The weight file is missing, damaged or belongs to another release.
         """
         release = self._manifest.release(model_id)
+        with self._turns[model_id]:
+            model = self._held(model_id)
+            return model or self._hold(self._load(release))
+
+    def _held(self, model_id: str) -> LoadedModel | None:
         with self._lock:
-            if model_id not in self._models:
-                self._models[model_id] = self._load(release)
-            self._models.move_to_end(model_id)
+            if model_id in self._models:
+                self._models.move_to_end(model_id)
+            return self._models.get(model_id)
+
+    def _hold(self, model: LoadedModel) -> LoadedModel:
+        with self._lock:
+            self._models[model.id] = model
             while len(self._models) > 1 and self.held_bytes > self._limit_bytes:
                 self._models.popitem(last=False)
-            return self._models[model_id]
+        return model
 
     @property
     def held_bytes(self) -> int:

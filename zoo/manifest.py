@@ -1,162 +1,39 @@
-"""The releases that ship: records read from ``manifest.json``, checked when they are read.
+"""The list of releases: read from ``manifest.json``, checked when it is read, written in one form.
 
-What stands on screen, on a model card or in a table comes from here.
+A record in the file holds the fields of :class:`zoo.release.Release` and, worked out from them, its id and the fields
+of an OpenModelDB model, so that either can be read without knowing the other. ``manifest.schema.json`` describes the
+file as JSON Schema; it is made from the records (``json_schema``), and a test holds the two together.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast, get_args
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Final, cast
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sr_core.errors import ModelError, OptionError, UnknownModelError
-from sr_core.infer.tiles import Tiling
-from sr_core.spec import Precision, SwinIRSpec, Task, Variant, spec_from_json
+from zoo.release import FileRecord, Release
 
 __all__ = [
     "BUILTIN",
     "HOME",
     "MANIFEST_PATH",
     "SCHEMA",
-    "FileRecord",
     "Manifest",
-    "Metric",
-    "Release",
-    "SpeedRecord",
-    "TilingRecord",
-    "TrainingRecord",
+    "json_schema",
     "load_manifest",
+    "release_json",
     "save_manifest",
 ]
 
-SCHEMA = 1
-HOME = Path(__file__).parent
-MANIFEST_PATH = HOME / "manifest.json"
-BUILTIN = HOME / "builtin"
+SCHEMA: Final = 2
+HOME: Final = Path(__file__).parent
+MANIFEST_PATH: Final = HOME / "manifest.json"
+BUILTIN: Final = HOME / "builtin"
 
-FileFormat: TypeAlias = Literal["safetensors"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileRecord:
-    """A file of a release: its path below the release folder, its length and its sha256."""
-
-    path: str
-    bytes: int
-    sha256: str
-    format: FileFormat
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TilingRecord:
-    """How the release is tiled, in input pixels, and the largest seam difference measured with that.
-
-    ``seam_max`` is in steps of 1/255 between tiled and whole-image output, before rounding; None when not measured.
-    """
-
-    tile: int
-    overlap: int
-    batch: int
-    seam_max: float | None
-    seam_data: str
-
-    def plain(self) -> Tiling:
-        """Returns the tiling without what was measured of it, as upscaling takes it."""
-        return Tiling(tile=self.tile, overlap=self.overlap, batch=self.batch)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """One measured score, bicubic enlargement's beside it, and all that is needed to measure it again."""
-
-    dataset: str
-    channels: Literal["y", "rgb"]
-    border: int
-    psnr_db: float
-    ssim: float
-    bicubic_psnr_db: float
-    pictures: int
-    tool: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpeedRecord:
-    """Measured time for a megapixel of photo, overlaps of tiles included, with the machine it was measured on."""
-
-    seconds_per_megapixel: float
-    compute: Literal["float32", "bfloat16"]
-    machine: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingRecord:
-    """How the weights came about.
-
-    Attributes:
-        data: The training photos and their source.
-        steps: Steps of this network; those of a parent it was grown from are not counted in.
-        selected_on: The data set whose score chose the weights that are kept; scores on it are a little too good.
-        recipe: The options of the run, in words.
-    """
-
-    data: str
-    steps: int
-    selected_on: str
-    recipe: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """A variant with its files, its origin and what was measured of it.
-
-    ``parent`` is the id of the release whose weights it began from, or None when it began from random ones.
-    """
-
-    variant: Variant
-    label: str
-    recommended_for: str
-    parent: str | None
-    licence: str
-    training: TrainingRecord
-    parameters: int
-    files: tuple[FileRecord, ...]
-    tiling: TilingRecord
-    metrics: tuple[Metric, ...]
-    speed: SpeedRecord | None
-
-    @property
-    def id(self) -> str:
-        """The variant's id."""
-        return self.variant.id
-
-    @property
-    def weights(self) -> FileRecord:
-        """The weight file."""
-        return next(file for file in self.files if file.format == "safetensors")
-
-    @property
-    def size_bytes(self) -> int:
-        """Length of the weight file."""
-        return self.weights.bytes
-
-    def metric(self, dataset: str, channels: Literal["y", "rgb"] = "y") -> Metric | None:
-        """Returns the score on a data set, or None when it was not measured."""
-        return next((m for m in self.metrics if m.dataset == dataset and m.channels == channels), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the release as plain JSON values, the variant's fields beside the others."""
-        variant = self.variant
-        record = {
-            "id": self.id,
-            "family": variant.family,
-            "task": variant.task,
-            "trained": variant.trained,
-            "precision": variant.precision,
-            **asdict(self),
-            "spec": variant.spec.to_json(),
-        }
-        record.pop("variant")
-        return record
+_RELEASES: Final = TypeAdapter(tuple[Release, ...], config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,11 +71,21 @@ def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
         schema = document["schema"]
         if schema != SCHEMA:
             raise ModelError(f"The manifest has the schema number {schema}; this version reads only {SCHEMA}.")
-        releases = tuple(_release(record) for record in document["releases"])
+        if document.keys() > {"schema", "releases"}:
+            raise ModelError(f"The manifest {path.name} holds more than its schema number and its releases.")
+        records = cast(list[dict[str, Any]], document["releases"])
+        own = [{key: value for key, value in record.items() if key not in _DERIVED} for record in records]
+        releases = _RELEASES.validate_json(json.dumps(own))
     except OSError as error:
         raise ModelError(f"The manifest {path.name} cannot be read.") from error
-    except (KeyError, TypeError, ValueError, OptionError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelError(f"The manifest {path.name} is damaged: {first['msg']} (at releases.{place}).") from error
+    except (AttributeError, KeyError, TypeError, ValueError, OptionError) as error:
         raise ModelError(f"The manifest {path.name} is damaged: {error}.") from error
+    for record, release in zip(records, releases, strict=True):
+        _check(record, release)
     ids = [release.id for release in releases]
     if not ids or len(set(ids)) < len(ids):
         raise ModelError(f"The manifest {path.name} needs at least one release and no id twice.")
@@ -207,49 +94,107 @@ def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
 
 def save_manifest(manifest: Manifest, path: Path = MANIFEST_PATH) -> None:
     """Writes a manifest file; replaced only when the new one is complete."""
-    document = {"schema": SCHEMA, "releases": [release.to_json() for release in manifest.releases]}
+    document = {"schema": SCHEMA, "releases": [release_json(release) for release in manifest.releases]}
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+    part.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(path)
 
 
-def _release(record: Mapping[str, Any]) -> Release:
-    fields = dict(record)
-    stored_id = fields.pop("id")
-    spec: SwinIRSpec = spec_from_json(fields.pop("spec"))
-    variant = Variant(
-        family=str(fields.pop("family")),
-        spec=spec,
-        task=_choice(fields.pop("task"), get_args(Task)),
-        trained=str(fields.pop("trained")),
-        precision=_choice(fields.pop("precision"), get_args(Precision)),
-    )
-    if variant.id != stored_id:
-        raise ModelError(f"The manifest lists {stored_id!r}, but its record describes {variant.id!r}.")
-    files = tuple(_file(file) for file in fields.pop("files"))
-    if [file.format for file in files].count("safetensors") != 1:
-        raise ModelError(f"The manifest must list exactly one weight file for {variant.id}.")
-    speed = fields.pop("speed")
-    return Release(
-        variant=variant,
-        files=files,
-        training=TrainingRecord(**fields.pop("training")),
-        tiling=TilingRecord(**fields.pop("tiling")),
-        metrics=tuple(Metric(**metric) for metric in fields.pop("metrics")),
-        speed=None if speed is None else SpeedRecord(**speed),
-        **fields,
-    )
+def release_json(release: Release) -> dict[str, Any]:
+    """Returns the record of a release as plain JSON values."""
+    [own] = _RELEASES.dump_python((release,), mode="json")
+    return {**_derived(release), **own}
 
 
-def _file(record: Mapping[str, Any]) -> FileRecord:
-    file = FileRecord(**record)
-    _choice(file.format, get_args(FileFormat))
-    if Path(file.path).is_absolute() or ".." in Path(file.path).parts:
-        raise ModelError(f"The manifest names the file {file.path!r}, which is not inside its folder.")
-    return file
+def json_schema() -> dict[str, Any]:
+    """Returns what a manifest file must look like, as JSON Schema (draft 2020-12)."""
+    schema = _RELEASES.json_schema()
+    definitions = schema.pop("$defs")
+    record = definitions["Release"]
+    record["properties"] = {**_DERIVED, **record["properties"]}
+    record["required"] = sorted({*record["required"], *_DERIVED})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Manifest of a pocket super-resolution zoo",
+        "type": "object",
+        "properties": {
+            "schema": {"const": SCHEMA},
+            "releases": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Release"}},
+        },
+        "required": ["schema", "releases"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
 
 
-def _choice(value: object, allowed: tuple[Any, ...]) -> Any:
-    if value not in allowed:
-        raise ModelError(f"The manifest says {value!r} where one of {', '.join(map(str, allowed))} is expected.")
-    return value
+_RESOURCE: Final[Mapping[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "platform": {"enum": ["pytorch", "coreml"]},
+        "type": {"enum": ["safetensors", "mlpackage"]},
+        "size": {"type": "integer", "minimum": 1},
+        "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "urls": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["platform", "type", "size", "sha256", "urls"],
+    "additionalProperties": False,
+}
+_DERIVED: Final[Mapping[str, Any]] = {
+    "id": {"type": "string", "pattern": "^[a-z0-9._-]{1,64}$"},
+    "name": {"type": "string"},
+    "architecture": {"const": "swinir"},
+    "size": {"type": "array", "items": {"type": "string"}},
+    "scale": {"type": "integer", "minimum": 1},
+    "inputChannels": {"type": "integer", "minimum": 1},
+    "outputChannels": {"type": "integer", "minimum": 1},
+    "resources": {"type": "array", "minItems": 1, "items": _RESOURCE},
+    "trainingIterations": {"type": "integer", "minimum": 0},
+    "dataset": {"type": "string"},
+    "pretrainedModelG": {"type": ["string", "null"]},
+}
+"""The fields that are worked out from the others.
+
+Source: OpenModelDB, src/lib/schema.ts (github.com/OpenModelDB/open-model-database), to whose
+platforms ``coreml`` is added.
+"""
+
+
+def _derived(release: Release) -> dict[str, Any]:
+    spec = release.variant.spec
+    return {
+        "id": release.id,
+        "name": release.label,
+        "architecture": "swinir",
+        "size": [f"{spec.embed_dim}dim", f"{sum(spec.depths)}blocks", f"{max(map(max, spec.heads))}heads"],
+        "scale": spec.scale,
+        "inputChannels": spec.channels,
+        "outputChannels": spec.channels,
+        "resources": [_resource(file) for file in release.files],
+        "trainingIterations": release.training.steps,
+        "dataset": release.training.data,
+        "pretrainedModelG": release.parent,
+    }
+
+
+def _resource(file: FileRecord) -> dict[str, Any]:
+    platform, kind = {"safetensors": ("pytorch", "safetensors"), "mlpackage.zip": ("coreml", "mlpackage")}[file.format]
+    return {"platform": platform, "type": kind, "size": file.bytes, "sha256": file.sha256, "urls": []}
+
+
+def _check(record: Mapping[str, Any], release: Release) -> None:
+    """Refuses what no type can tell: fields that contradict each other, and files outside their folder."""
+    for key, expected in _derived(release).items():
+        if record.get(key) != expected:
+            raise ModelError(
+                f"The manifest says {record.get(key)!r} as the {key} of a release, "
+                f"but its record describes {expected!r}."
+            )
+    formats = [file.format for file in release.files]
+    if formats.count("safetensors") != 1:
+        raise ModelError(f"The manifest must list exactly one weight file for {release.id}.")
+    if formats.count("mlpackage.zip") != (release.coreml is not None):
+        raise ModelError(f"The manifest must list a Core ML package for {release.id} just where it describes one.")
+    for file in release.files:
+        path = PurePosixPath(file.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise ModelError(f"The manifest names the file {file.path!r}, which is not inside its folder.")

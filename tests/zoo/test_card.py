@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from zoo.card import markdown_table, model_card, release_table
-from zoo.manifest import Release
+from zoo.release import Release
 
 
 def test_the_card_tells_what_the_record_holds(scored: Release) -> None:

@@ -1,33 +1,25 @@
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
+from time import sleep
 
 import pytest
+import torch
 
 from sr_core.errors import UnknownModelError, WeightsError
 from sr_core.infer.model import LoadedModel
-from zoo.catalogue import ModelCache, weight_path
-from zoo.manifest import Manifest, Release
+from zoo.catalogue import ModelCache, load_model
+from zoo.files import EmbeddedFiles
+from zoo.manifest import Manifest
+from zoo.release import Release
 
 
-def test_the_listed_weight_file_is_found(release: Release, tmp_path: Path) -> None:
-    assert weight_path(release, tmp_path / "files") == tmp_path / "files" / release.weights.path
-
-
-def test_a_missing_weight_file_is_refused(release: Release, tmp_path: Path) -> None:
+def test_a_model_is_loaded_from_the_files_that_are_given(release: Release, tmp_path: Path) -> None:
+    model = load_model(release, "float32", EmbeddedFiles(tmp_path / "files"))
+    assert model.id == release.id
+    assert model.engine.run(torch.zeros(1, 3, 16, 16)).shape == (1, 3, 32, 32)
     with pytest.raises(WeightsError, match="is missing"):
-        weight_path(release, tmp_path)
-
-
-@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b[:-1] + bytes([b[-1] ^ 1])])
-def test_a_weight_file_that_is_not_the_listed_one_is_refused(
-    release: Release, tmp_path: Path, damage: Callable[[bytes], bytes]
-) -> None:
-    path = tmp_path / "files" / release.weights.path
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(WeightsError, match="not the one the manifest lists"):
-        weight_path(release, tmp_path / "files")
+        load_model(release, "float32", EmbeddedFiles(tmp_path))
 
 
 @pytest.fixture
@@ -84,10 +76,50 @@ def test_an_unknown_model_is_refused(three: Manifest) -> None:
 
 def test_threads_share_one_load(three: Manifest) -> None:
     load = Loader()
-    cache = ModelCache(three, 10**9, load)
+
+    def slowly(release: Release) -> LoadedModel:
+        sleep(0.02)
+        return load(release)
+
+    cache = ModelCache(three, 10**9, slowly)
     threads = [Thread(target=cache.get, args=(ids(three)[0],)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert load.loaded == ids(three)[:1]
+
+
+def test_while_one_model_is_loaded_the_others_stay_available(three: Manifest) -> None:
+    slow, is_loading, may_end = ids(three)[0], Event(), Event()
+
+    def load(release: Release) -> LoadedModel:
+        if release.id == slow:
+            is_loading.set()
+            assert may_end.wait(10)
+        return Loader()(release)
+
+    cache = ModelCache(three, 10**9, load)
+    thread = Thread(target=cache.get, args=(slow,))
+    thread.start()
+    assert is_loading.wait(10)
+    assert cache.get(ids(three)[1]).id == ids(three)[1]
+    assert thread.is_alive()
+    may_end.set()
+    thread.join()
+    assert cache.held_bytes == 2 * 4 * three.default.parameters
+
+
+def test_a_model_that_could_not_be_loaded_is_tried_again(three: Manifest) -> None:
+    load, first = Loader(), ids(three)[0]
+    sentences = ["it is not here"]
+
+    def once_missing(release: Release) -> LoadedModel:
+        if sentences:
+            raise WeightsError(sentences.pop())
+        return load(release)
+
+    cache = ModelCache(three, 10**9, once_missing)
+    with pytest.raises(WeightsError, match="not here"):
+        cache.get(first)
+    assert cache.get(first).id == first

@@ -4,10 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from sr_core.errors import ModelError, UnknownModelError
-from zoo.manifest import Manifest, Release, load_manifest, save_manifest
+from zoo.manifest import HOME, MANIFEST_PATH, Manifest, json_schema, load_manifest, release_json, save_manifest
+from zoo.release import Release
 from zoo.workshop.records import put_metrics, put_release
 
 
@@ -27,18 +29,33 @@ def test_a_release_is_found_by_its_id_and_the_first_is_the_default(manifest: Man
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda d: d.update(schema=2), "schema number 2; this version reads only 1"),
+        (lambda d: d.update(schema=1), "schema number 1; this version reads only 2"),
+        (lambda d: d.update(schema=3), "schema number 3; this version reads only 2"),
         (lambda d: d.update(releases=[]), "at least one release"),
         (lambda d: d["releases"].append(d["releases"][0]), "no id twice"),
-        (lambda d: d["releases"][0].update(id="other"), "lists 'other', but its record describes 'tiny-x2"),
-        (lambda d: d["releases"][0].update(precision="int8"), "says 'int8' where one of float32, float16"),
+        (
+            lambda d: d["releases"][0].update(id="other"),
+            "says 'other' as the id of a release, but its record .* 'tiny-x2",
+        ),
+        (lambda d: d["releases"][0].update(scale=3), "says 3 as the scale"),
+        (lambda d: d["releases"][0]["resources"][0].update(size=1), "as the resources"),
+        (lambda d: d["releases"][0].pop("architecture"), "says None as the architecture"),
+        (lambda d: d["releases"][0]["variant"].update(precision="int3"), "precision"),
         (lambda d: d["releases"][0].update(surprise=1), "surprise"),
-        (lambda d: d["releases"][0].pop("licence"), "licence"),
-        (lambda d: d["releases"][0]["spec"].update(heads=[[2]]), "as many head counts as hidden sizes"),
-        (lambda d: d["releases"][0]["files"].clear(), "exactly one weight file"),
+        (lambda d: d["releases"][0].pop("license"), "license"),
+        (lambda d: d["releases"][0]["cost"].update(sparsity=1.5), "sparsity"),
+        (lambda d: d["releases"][0]["cost"].update(parameters="many"), "parameters"),
+        (lambda d: d["releases"][0].update(date="yesterday"), "date"),
+        (lambda d: d["releases"][0]["variant"]["spec"].update(heads=[[2]]), "as many head counts as hidden sizes"),
+        (lambda d: d["releases"][0]["variant"]["spec"].update(embed_dim=True), "embed_dim"),
+        (
+            lambda d: (d["releases"][0]["files"].clear(), d["releases"][0].update(resources=[])),
+            "exactly one weight file",
+        ),
         (lambda d: d["releases"][0]["files"][0].update(path="../../etc/passwd"), "not inside its folder"),
         (lambda d: d["releases"][0]["files"][0].update(path="/etc/passwd"), "not inside its folder"),
-        (lambda d: d["releases"][0]["files"][0].update(format="pickle"), "says 'pickle'"),
+        (lambda d: d["releases"][0]["files"][0].update(format="pickle"), "files.0.format"),
+        (lambda d: d["releases"][0]["files"][0].update(sha256="0" * 63), "files.0.sha256"),
     ],
 )
 def test_a_damaged_manifest_is_refused_in_one_sentence(
@@ -53,7 +70,71 @@ def test_a_damaged_manifest_is_refused_in_one_sentence(
         load_manifest(path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 1}'])
+def test_a_package_and_its_description_come_together(manifest: Manifest, packed: Release, tmp_path: Path) -> None:
+    path = tmp_path / "manifest.json"
+    save_manifest(Manifest(releases=(packed,)), path)
+    assert load_manifest(path).default == packed
+    for broken in (replace(packed, coreml=None), replace(packed, files=(packed.weights,))):
+        save_manifest(Manifest(releases=(broken,)), path)
+        with pytest.raises(ModelError, match="just where it describes one"):
+            load_manifest(path)
+
+
+class TestSchema:
+    """The published JSON Schema, asked through another library than the one that reads manifests."""
+
+    def test_the_file_is_what_the_records_say(self) -> None:
+        """After a change of the records, put the output of ``python -m zoo list --schema`` there."""
+        text = (HOME / "manifest.schema.json").read_text(encoding="utf-8")
+        assert json.loads(text) == json.loads(json.dumps(json_schema()))
+
+    def test_what_ships_is_valid(self) -> None:
+        jsonschema.Draft202012Validator.check_schema(json_schema())
+        jsonschema.Draft202012Validator(json_schema()).validate(json.loads(MANIFEST_PATH.read_text(encoding="utf-8")))
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda d: d.update(schema=1),
+            lambda d: d.update(releases=[]),
+            lambda d: d.update(extra=1),
+            lambda d: d["releases"][0].update(surprise=1),
+            lambda d: d["releases"][0].pop("license"),
+            lambda d: d["releases"][0].pop("scale"),
+            lambda d: d["releases"][0].update(id="Not An Id"),
+            lambda d: d["releases"][0]["resources"][0].update(sha256="x"),
+            lambda d: d["releases"][0]["files"][0].update(format="pickle"),
+            lambda d: d["releases"][0]["files"][0].update(bytes=0),
+            lambda d: d["releases"][0]["cost"].update(sparsity=-0.1),
+            lambda d: d["releases"][0]["variant"].update(precision="int3"),
+        ],
+    )
+    def test_it_refuses_what_reading_refuses(
+        self, packed: Release, tmp_path: Path, change: Callable[[dict[str, Any]], object]
+    ) -> None:
+        path = tmp_path / "manifest.json"
+        save_manifest(Manifest(releases=(packed,)), path)
+        document = json.loads(path.read_text())
+        validator = jsonschema.Draft202012Validator(json_schema())
+        assert validator.is_valid(document)
+        change(document)
+        assert not validator.is_valid(document)
+        path.write_text(json.dumps(document))
+        with pytest.raises(ModelError):
+            load_manifest(path)
+
+    def test_a_record_holds_an_openmodeldb_model(self, packed: Release) -> None:
+        record = release_json(packed)
+        needed = {
+            "name": str, "author": str, "license": str, "tags": list, "description": str, "date": str,
+            "architecture": str, "size": list, "scale": int, "inputChannels": int, "outputChannels": int,
+            "resources": list,
+        }  # fmt: skip
+        assert {key: type(record[key]) for key in needed} == needed
+        assert [one["type"] for one in record["resources"]] == ["safetensors", "mlpackage"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 2}'])
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(text)

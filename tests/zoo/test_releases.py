@@ -17,8 +17,10 @@ from sr_core.infer.upscale import run_to_end, seam_report, upscale
 from sr_core.infer.window_engine import WindowEngine
 from sr_core.metrics.fidelity import psnr_db
 from ui.tabs.layout import EXAMPLES
-from zoo.catalogue import load_model, weight_path
-from zoo.manifest import Release, load_manifest
+from zoo.catalogue import load_model
+from zoo.files import EmbeddedFiles
+from zoo.manifest import load_manifest
+from zoo.release import Release
 
 RELEASES = load_manifest().releases
 
@@ -68,7 +70,7 @@ def test_a_flat_colour_stays_what_it_is(model: LoadedModel, colour: tuple[int, i
 
 
 def test_the_fast_engine_computes_what_the_module_does(model: LoadedModel, release: Release) -> None:
-    module = load_weights(weight_path(release), release.variant)
+    module = load_weights(EmbeddedFiles().path_of(release.weights, release.id), release.variant)
     tile = torch.from_numpy(photo("cat")[80:144, 140:204].copy()).permute(2, 0, 1)[None].float() / 255
     difference = (model.engine.run(tile) - TorchEngine(module).run(tile)).abs().max()
     assert float(difference) < 1e-4
@@ -76,7 +78,7 @@ def test_the_fast_engine_computes_what_the_module_does(model: LoadedModel, relea
 
 @pytest.mark.slow
 def test_bfloat16_products_change_less_than_anybody_sees(model: LoadedModel, release: Release) -> None:
-    module = load_weights(weight_path(release), release.variant)
+    module = load_weights(EmbeddedFiles().path_of(release.weights, release.id), release.variant)
     tile = torch.from_numpy(photo("cat")[80:128, 140:188].copy()).permute(2, 0, 1)[None].float() / 255
     error = (WindowEngine(module, "bfloat16").run(tile) - model.engine.run(tile)).square().mean()
     assert -10 * float(error.log10()) >= 50

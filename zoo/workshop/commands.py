@@ -2,36 +2,62 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean
-from time import perf_counter
+from typing import Final
 
-import numpy as np
+from tqdm import tqdm
 
-from sr_core.arch.build import build
-from sr_core.arch.weights import load_weights, read_note
-from sr_core.image.picture import Picture
-from sr_core.infer.upscale import run_to_end, upscale
-from zoo.card import model_card
+from sr_core.arch.build import build as build_network
+from sr_core.arch.weights import load_official, load_weights, read_note
+from sr_core.compress.cost import count_bytes
+from sr_core.errors import OptionError
+from sr_core.infer.window_engine import fast_compute
+from sr_core.spec import Variant
+from zoo.card import model_card, release_table
 from zoo.catalogue import load_model
-from zoo.manifest import Manifest, Release, SpeedRecord, TrainingRecord, load_manifest, save_manifest
+from zoo.files import EmbeddedFiles
+from zoo.manifest import BUILTIN, HOME, Manifest, load_manifest, save_manifest
+from zoo.release import ProofRecord, Release, SpeedRecord, TrainingRecord
+from zoo.workshop.build import BuildOptions, build, export_again, verify
+from zoo.workshop.device import run_bench_device
 from zoo.workshop.evaluate import Score, evaluate, summarize
 from zoo.workshop.grow import grow_from
+from zoo.workshop.official import download, official, official_of_file
+from zoo.workshop.packages import PackageOptions
 from zoo.workshop.photos import read_photos, validation_pairs
+from zoo.workshop.publish import run_publish
 from zoo.workshop.recipes import recipe
 from zoo.workshop.records import new_release, put_metrics, put_release, store_weights
 from zoo.workshop.seams import choose_overlap
+from zoo.workshop.speed import time_models
 from zoo.workshop.train import TrainOptions, train
 
-__all__ = ["run_evaluate", "run_release", "run_seams", "run_speed", "run_train"]
+__all__ = [
+    "run_bench_device",
+    "run_build",
+    "run_evaluate",
+    "run_export",
+    "run_import",
+    "run_publish",
+    "run_release",
+    "run_seams",
+    "run_speed",
+    "run_train",
+    "run_verify",
+]
+
+EMBEDDED_FILE_BYTES: Final = 10_000_000
+"""The largest weight file that may come with the project."""
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Scores a model on a folder, prints the table, and writes the means into its record and card."""
     manifest = load_manifest(options.home / "manifest.json")
     release = manifest.release(options.id)
-    model = load_model(release, "float32", options.home / "builtin")
+    model = load_model(release, "float32", EmbeddedFiles(options.home / "builtin"))
     name = options.name or options.data.name
     scale = release.variant.spec.scale
     scores: list[Score] = []
@@ -52,7 +78,7 @@ def run_seams(options: argparse.Namespace) -> None:
     """Measures seams, and writes the smallest sufficient overlap into a model's record and card."""
     manifest = load_manifest(options.home / "manifest.json")
     release = manifest.release(options.id)
-    model = load_model(release, "float32", options.home / "builtin")
+    model = load_model(release, "float32", EmbeddedFiles(options.home / "builtin"))
     tile = options.tile or release.tiling.tile
     photos = list(islice(read_photos(options.data), options.limit))
     overlaps = options.overlaps or range(model.engine.multiple, tile // 2 + 1, model.engine.multiple)
@@ -63,17 +89,24 @@ def run_seams(options: argparse.Namespace) -> None:
 
 
 def run_speed(options: argparse.Namespace) -> None:
-    """Times a model on a square photo of noise, and writes the time into its record and card."""
+    """Times models in one interleaved run, prints the ratios, and writes the times into their records and cards."""
     manifest = load_manifest(options.home / "manifest.json")
-    release = manifest.release(options.id)
-    model = load_model(release, "auto", options.home / "builtin")
-    pixels = np.random.default_rng(0).integers(0, 256, (options.side, options.side, 3), np.uint8)
-    started = perf_counter()
-    run_to_end(upscale(Picture(pixels=pixels, bit_depth=8), model.engine, model.tiling))
-    seconds = (perf_counter() - started) / (options.side**2 / 1e6)
-    record = SpeedRecord(seconds_per_megapixel=round(seconds, 1), compute=model.engine.compute, machine=options.machine)
-    print(f"{release.id}: {seconds:.1f} s per megapixel, {record.compute}, {record.machine}")
-    _store(options.home, manifest, replace(release, speed=record))
+    releases = [manifest.release(one) for one in options.ids] if options.ids else list(manifest.releases)
+    files = EmbeddedFiles(options.home / BUILTIN.name)
+    compute = fast_compute()
+    loads = [partial(load_model, release, "auto", files) for release in releases]
+    print(f"{'model':48} s/MP     speed against {releases[0].id}")
+    for timing in time_models(loads, side=options.side, rounds=options.rounds, report=lambda _: None):
+        print(
+            f"{timing.id:48} {timing.seconds_per_megapixel:6.1f}   "
+            f"{timing.ratio:.2f} [{timing.lowest:.2f}-{timing.highest:.2f}]"
+        )
+        record = SpeedRecord(
+            seconds_per_megapixel=round(timing.seconds_per_megapixel, 1), compute=compute, machine=options.machine
+        )
+        if not options.dry_run:
+            manifest = load_manifest(options.home / "manifest.json")
+            _store(options.home, manifest, replace(manifest.release(timing.id), speed=record))
 
 
 def run_release(options: argparse.Namespace) -> None:
@@ -88,18 +121,102 @@ def run_release(options: argparse.Namespace) -> None:
         recipe=options.recipe,
     )
     variant = replace(trained, precision=options.precision)
-    builtin = options.home / "builtin"
-    file = store_weights(module, variant, training, builtin)
-    release = new_release(source, module, variant, file, training, options.parent)
-    path = options.home / "manifest.json"
-    _store(options.home, load_manifest(path) if path.is_file() else None, release)
+    file = store_weights(module, variant, training, options.home / BUILTIN.name)
+    _add(options.home, new_release(source, variant, file, training, parent=options.parent))
     print(f"{variant.id}: {file.bytes:,} bytes, {training.steps:,} steps")
+
+
+def run_import(options: argparse.Namespace) -> None:
+    """Makes a release of a published checkpoint, from a file or fetched."""
+    _, is_published, name = options.source.partition("official:")
+    if is_published:
+        network = official(name)
+        path = download(network, options.downloads)
+    else:
+        path = Path(options.source)
+        network = official(options.network) if options.network else official_of_file(path)
+    module = load_official(path, network.spec)
+    variant = Variant(
+        family=network.family, spec=network.spec, task=network.task, trained=options.trained, precision="float16"
+    )
+    size_bytes = count_bytes(network.spec, "float16").total
+    if options.home == HOME and size_bytes > EMBEDDED_FILE_BYTES:
+        raise OptionError(
+            f"The network {network.name} takes {size_bytes / 1e6:.0f} MB, too much to come with the project; "
+            f"name another folder with --home."
+        )
+    file = store_weights(module, variant, network.training, options.home / BUILTIN.name)
+    chain = network.license_chain
+    _add(
+        options.home,
+        new_release(network.recipe, variant, file, network.training, parent=None, license_chain=chain),
+    )
+    print(f"{variant.id}: {file.bytes:,} bytes, sha256 {file.sha256}")
+
+
+def run_build(options: argparse.Namespace) -> None:
+    """Builds every variant of a family, or of all."""
+    with tqdm(unit="stage") as bar:
+
+        def report(release_id: str, words: str, *, done: int, total: int) -> None:
+            bar.total, bar.n = total, done
+            bar.refresh()
+            bar.write(f"{release_id}: {words}")
+
+        manifest = build(
+            BuildOptions(
+                home=options.home,
+                photos=options.photos,
+                datasets=tuple(options.data),
+                heads=None if options.heads is None else tuple(options.heads),
+                package=PackageOptions(tile=options.tile),
+                is_fresh=options.fresh,
+            ),
+            options.family,
+            report,
+        )
+    print(release_table([one for one in manifest.releases if options.family in (None, one.variant.family)]))
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Makes one package of a model in any arithmetic and tile, proves it, and prints what was found."""
+    maker = BuildOptions(home=options.home, photos=options.photos, package=PackageOptions(tile=options.tile))
+    release = load_manifest(options.home / "manifest.json").release(options.id)
+    file, record = export_again(maker, release, options.compute, options.out)
+    print(f"{options.out / file.path}: {record.package_bytes:,} bytes, {file.bytes:,} zipped, sha256 {file.sha256}")
+    _print_proof(record.name, record.proof)
+
+
+def run_verify(options: argparse.Namespace) -> None:
+    """Runs the gates again on one package, or on all that are listed."""
+    maker = BuildOptions(home=options.home, photos=options.photos)
+    manifest = load_manifest(options.home / "manifest.json")
+    releases = [manifest.release(options.id)] if options.id else list(manifest.releases)
+    for release in releases:
+        if release.coreml is None:
+            print(f"{release.id}: no package")
+        else:
+            _print_proof(release.coreml.name, verify(maker, release, release.coreml))
+
+
+def _print_proof(name: str, proof: ProofRecord) -> None:
+    natural, saturated, black = proof.gate_b_db, proof.gate_b_saturated_db, proof.gate_b_black_db
+    print(
+        f"{name}: gate A {proof.gate_a_db:.1f} dB; gate B {natural:.1f} natural, {saturated:.1f} saturated, "
+        f"{black:.1f} black; at most {proof.max_lsb}/255 from the page's picture; gate C passed"
+    )
+
+
+def _add(home: Path, release: Release) -> None:
+    """Writes a release into the manifest of a folder, which may be its first."""
+    path = home / "manifest.json"
+    _store(home, load_manifest(path) if path.is_file() else None, release)
 
 
 def _store(home: Path, manifest: Manifest | None, release: Release) -> None:
     """Writes a release into the manifest, and its model card."""
     save_manifest(put_release(manifest, release), home / "manifest.json")
-    (home / "builtin" / f"{release.id}.md").write_text(model_card(release), encoding="utf-8")
+    (home / BUILTIN.name / f"{release.id}.md").write_text(model_card(release), encoding="utf-8")
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -111,7 +228,7 @@ def run_train(options: argparse.Namespace) -> None:
         stored = family.variant(scale=options.scale, trained=options.trained, precision="float32")
         start = load_weights(options.start, stored)
         if stored.spec != variant.spec:
-            shallow, start = start, build(variant.spec)
+            shallow, start = start, build_network(variant.spec)
             grow_from(start, shallow)
     fields = {name: getattr(options, name) for name in TrainOptions.__dataclass_fields__}
     best_db = train(variant, TrainOptions(**fields), start)

@@ -12,7 +12,7 @@ from sr_core.image.picture import Picture
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.upscale import run_to_end, upscale
 from sr_core.metrics.fidelity import Channels, psnr_db, ssim
-from zoo.manifest import Metric
+from zoo.release import Metric
 from zoo.workshop.photos import PhotoPair
 
 __all__ = ["Score", "evaluate", "summarize"]

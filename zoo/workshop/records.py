@@ -1,18 +1,28 @@
 """From a network to the record of a release: the stored weight file, its facts, and its place in the manifest."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
-from sr_core.arch.build import parameter_count
 from sr_core.arch.swinir import SwinIR
 from sr_core.arch.weights import save_weights, sha256_of
-from sr_core.spec import Variant
-from zoo.manifest import BUILTIN, FileRecord, Manifest, Metric, Release, TilingRecord, TrainingRecord
+from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
+from sr_core.spec import SwinIRSpec, Variant
+from zoo.manifest import BUILTIN, Manifest
+from zoo.release import (
+    AUTHOR,
+    LICENSE,
+    CostRecord,
+    FileRecord,
+    LicenseRecord,
+    Metric,
+    Release,
+    TilingRecord,
+    TrainingRecord,
+)
 from zoo.workshop.recipes import Recipe
 
-__all__ = ["new_release", "put_metrics", "put_release", "store_weights"]
-
-LICENCE = "Apache-2.0"
+__all__ = ["cost_record", "new_release", "put_metrics", "put_release", "store_weights"]
 
 
 def store_weights(module: SwinIR, variant: Variant, training: TrainingRecord, folder: Path = BUILTIN) -> FileRecord:
@@ -23,31 +33,75 @@ def store_weights(module: SwinIR, variant: Variant, training: TrainingRecord, fo
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{variant.id}.safetensors"
-    note = {"training_data": training.data, "steps": str(training.steps), "recipe": training.recipe, "licence": LICENCE}
+    note = {"training_data": training.data, "steps": str(training.steps), "recipe": training.recipe, "license": LICENSE}
     save_weights(module, path, variant, note)
     return FileRecord(path=path.name, bytes=path.stat().st_size, sha256=sha256_of(path), format="safetensors")
 
 
+def cost_record(spec: SwinIRSpec, whole: SwinIRSpec, zeros: int = 0) -> CostRecord:
+    """Returns what a network costs, and how much of its family's whole network is gone from it.
+
+    Args:
+        spec: The network.
+        whole: The whole network of its family.
+        zeros: Parameters that were set to zero; those that happen to be zero do not count.
+    """
+    parameters, macs = count_parameters(spec), count_macs_per_megapixel(spec)
+    return CostRecord(
+        parameters=parameters.total,
+        attention_parameters=parameters.attention,
+        mlp_parameters=parameters.mlp,
+        sparsity=round(1 - (parameters.total - zeros) / count_parameters(whole).total, 4),
+        macs_per_megapixel=macs.total,
+        attention_macs=macs.attention,
+        mlp_macs=macs.mlp,
+    )
+
+
 def new_release(
-    source: Recipe, module: SwinIR, variant: Variant, file: FileRecord, training: TrainingRecord, parent: str | None
+    source: Recipe,
+    variant: Variant,
+    file: FileRecord,
+    training: TrainingRecord,
+    *,
+    parent: str | None,
+    license_chain: tuple[LicenseRecord, ...] | None = None,
 ) -> Release:
-    """Returns a release with its files and origin; scores, speed and seams are still to be measured.
+    """Returns the release of a whole network with its files and origin; what is measured is still to come.
 
     Tiles of 272 pixels (the square of a preview and its margins) with an overlap of 32 stand until
     :mod:`zoo.workshop.seams` has measured them.
+
+    Args:
+        source: What to say of it.
+        variant: Its record.
+        file: Its weight file.
+        training: How the weights came about.
+        parent: Id of the release that it was grown from.
+        license_chain: Where the weights come from; by default, from training here on the data of ``training``.
     """
+    scale = variant.spec.scale
+    own = LicenseRecord(covers="weights", terms=LICENSE, source=f"trained by {AUTHOR}")
+    photos = LicenseRecord(covers="training photos", terms="free use, as stated at the source", source=training.data)
     return Release(
         variant=variant,
-        label=f"{source.label} ×{variant.spec.scale}",
+        label=f"{source.label} ×{scale}",
         recommended_for=source.recommended_for,
+        description=f"A SwinIR network that makes photos {scale} times as large along each side.",
+        author=AUTHOR if license_chain is None else "JingyunLiang",
+        date=date.today().isoformat(),
+        tags=("super-resolution", "swinir", variant.task),
         parent=parent,
-        licence=LICENCE,
+        license=LICENSE,
+        license_chain=license_chain or (own, photos),
         training=training,
-        parameters=parameter_count(module),
+        compression=None,
+        cost=cost_record(variant.spec, variant.spec),
         files=(file,),
         tiling=TilingRecord(tile=272, overlap=32, batch=1, seam_max=None, seam_data=""),
         metrics=(),
         speed=None,
+        coreml=None,
     )
 
 

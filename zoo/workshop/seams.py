@@ -10,7 +10,7 @@ from sr_core.image.picture import Picture
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.tiles import Tiling
 from sr_core.infer.upscale import seam_report
-from zoo.manifest import TilingRecord
+from zoo.release import TilingRecord
 
 __all__ = ["SEAM_LIMIT", "choose_overlap", "largest_seam"]
 

@@ -1,0 +1,342 @@
+"""What is known of a release: frozen records, from which every word on cards, tables and screens is made.
+
+The manifest reads and writes them (``zoo.manifest``); nothing here touches a file.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import Field
+
+from sr_core.coreml.package import CoreMLCompute
+from sr_core.infer.tiles import Tiling
+from sr_core.spec import Variant
+
+__all__ = [
+    "AUTHOR",
+    "LICENSE",
+    "CompressionRecord",
+    "CoreMLRecord",
+    "CostRecord",
+    "DeviceRecord",
+    "FeatureRecord",
+    "FileFormat",
+    "FileRecord",
+    "HashRecord",
+    "LicenseRecord",
+    "Metric",
+    "ProofRecord",
+    "Release",
+    "SpeedRecord",
+    "TilingRecord",
+    "TrainingRecord",
+]
+
+AUTHOR: Final = "pocket-super-resolution"
+LICENSE: Final = "Apache-2.0"
+
+FileFormat: TypeAlias = Literal["safetensors", "mlpackage.zip"]
+Bytes: TypeAlias = Annotated[int, Field(ge=1)]
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Day: TypeAlias = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRecord:
+    """A file of a release: its path below the folder of files, its length and its sha256."""
+
+    path: str
+    bytes: Bytes
+    sha256: Sha256
+    format: FileFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashRecord:
+    """A file inside a package: its path below the package, its length and its sha256."""
+
+    path: str
+    bytes: Bytes
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TilingRecord:
+    """How the release is tiled, in input pixels, and the largest seam difference measured with that.
+
+    ``seam_max`` is in steps of 1/255 between tiled and whole-image output, before rounding; None when not measured.
+    """
+
+    tile: int
+    overlap: int
+    batch: int
+    seam_max: float | None
+    seam_data: str
+
+    def plain(self) -> Tiling:
+        """Returns the tiling without what was measured of it, as upscaling takes it."""
+        return Tiling(tile=self.tile, overlap=self.overlap, batch=self.batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One measured score, bicubic enlargement's beside it, and all that is needed to measure it again."""
+
+    dataset: str
+    channels: Literal["y", "rgb"]
+    border: int
+    psnr_db: float
+    ssim: float
+    bicubic_psnr_db: float
+    pictures: int
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpeedRecord:
+    """Measured time for a megapixel of photo, overlaps of tiles included, with the machine it was measured on."""
+
+    seconds_per_megapixel: float
+    compute: Literal["float32", "bfloat16"]
+    machine: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingRecord:
+    """How the weights came about, before anything was removed from them.
+
+    Attributes:
+        data: The training photos and their source.
+        steps: Steps of this network; those of a parent it was grown from are not counted in.
+        selected_on: The data set whose score chose the weights that are kept; scores on it are a little too good.
+        recipe: The options of the run, in words.
+    """
+
+    data: str
+    steps: int
+    selected_on: str
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LicenseRecord:
+    """One link of the licence chain: what it covers, under which terms, and where they stand."""
+
+    covers: str
+    terms: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressionRecord:
+    """What was done to the parent's weights, completely enough to do it again; nothing in it is random.
+
+    Attributes:
+        method: ``heads-l1`` removes attention heads, ``magnitude-l1`` sets single weights to zero, ``quantize`` only
+            stores them coarser.
+        amount: Heads removed from each block, or the share of the linear weights set to zero; 0 for ``quantize``.
+        parent_sha256: The parent's weight file.
+        removed_heads: The heads that are gone, by their number in the parent, for each block of each stage; empty for
+            other methods.
+    """
+
+    method: Literal["heads-l1", "magnitude-l1", "quantize"]
+    amount: Annotated[float, Field(ge=0)]
+    parent_sha256: Sha256
+    removed_heads: tuple[tuple[tuple[int, ...], ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRecord:
+    """What the network costs; counted from its spec, and zero weights from the file.
+
+    Attributes:
+        parameters: Learned values.
+        attention_parameters: Those of the attention branches, without norms.
+        mlp_parameters: Those of the MLP branches, without norms.
+        sparsity: Share of the parameters of the family's whole network that are gone, removed or zero.
+        macs_per_megapixel: Multiplications for a megapixel of input, without tile overlaps.
+        attention_macs: Those of the attention branches.
+        mlp_macs: Those of the MLP branches.
+    """
+
+    parameters: Count
+    attention_parameters: Count
+    mlp_parameters: Count
+    sparsity: Share
+    macs_per_megapixel: Count
+    attention_macs: Count
+    mlp_macs: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureRecord:
+    """An input or output of a package: its name, its kind, and its size in pixels."""
+
+    name: str
+    kind: Literal["image RGB 8 bit"]
+    height: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofRecord:
+    """What the reference interpreter found when it ran the package; decibels are PSNR with a peak of 1.
+
+    Attributes:
+        gate_a_db: The package in ideal arithmetic against the network loaded with the package's own constants.
+        gate_b_db: As typed against the float32 network before quantization, on natural tiles: the published figure.
+        gate_b_saturated_db: The same on tiles of extreme colours.
+        gate_b_black_db: The same on black tiles.
+        reference: Id of the release whose weights that float32 network has.
+        screen_db: As typed and rounded to 8 bits, against the 8-bit picture that the page makes; None when equal.
+        max_lsb: Largest difference of a value in that comparison, in steps of 1/255.
+        tiles: Which tiles these were.
+        tool: What measured it.
+    """
+
+    gate_a_db: float
+    gate_b_db: float
+    gate_b_saturated_db: float
+    gate_b_black_db: float
+    reference: str
+    screen_db: float | None
+    max_lsb: Count
+    tiles: str
+    tool: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRecord:
+    """Time measured on a device that runs Core ML."""
+
+    device: str
+    system: str
+    compute_units: str
+    milliseconds_per_tile: float
+    date: Day
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoreMLRecord:
+    """The Core ML package of a release, as an app needs to know it.
+
+    Attributes:
+        name: The package's file name without suffix, which becomes the class in Xcode.
+        compute: Number format of the arithmetic.
+        min_ios: First iOS that runs it.
+        specification_version: Core ML's own number for that.
+        compute_units: Where it may run.
+        tile: Side of the square that it takes, in pixels.
+        overlap: Overlap of neighbouring tiles, in input pixels.
+        margin: Mirrored pixels around the picture.
+        seam_max: Largest difference to the untiled result with these tiles, in steps of 1/255; None when not measured.
+        seam_data: What that was measured on.
+        input: What goes in.
+        output: What comes out.
+        rescale: The residual stream is multiplied by 2 to the power of minus this, so that float16 holds it.
+        package_bytes: Length of the files of the unzipped package.
+        contents: Those files.
+        is_experimental: Whether its format is known to fail on some devices.
+        proof: What was proven of it.
+        devices: Times measured on devices; empty until somebody who has one adds them.
+    """
+
+    name: str
+    compute: CoreMLCompute
+    min_ios: str
+    specification_version: int
+    compute_units: Literal["all"]
+    tile: int
+    overlap: int
+    margin: int
+    seam_max: float | None
+    seam_data: str
+    input: FeatureRecord
+    output: FeatureRecord
+    rescale: Count
+    package_bytes: Bytes
+    contents: tuple[HashRecord, ...]
+    is_experimental: bool
+    proof: ProofRecord
+    devices: tuple[DeviceRecord, ...] = ()
+
+    def plain_tiling(self) -> Tiling:
+        """Returns how an app tiles with this package, as upscaling takes it."""
+        return Tiling(tile=self.tile, overlap=self.overlap, fixed=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A variant with its files, its origin and what was measured of it.
+
+    Attributes:
+        variant: What it is.
+        label: Its name on screen.
+        recommended_for: One phrase on when to pick it.
+        description: A sentence or two on what it is.
+        author: Who made it.
+        date: The day it was made, as year-month-day.
+        tags: Words to find it by.
+        parent: Id of the release whose weights it began from, or None when it began from random ones.
+        license: SPDX name of the licence of the weights.
+        license_chain: Everything that the weights come from, with its terms.
+        training: How the weights came about.
+        compression: What was done to the parent's weights, or None when they were trained.
+        cost: What it costs.
+        files: The weight file, and the Core ML package where there is one.
+        tiling: How it is tiled on this project's page.
+        metrics: Scores.
+        speed: Time on a processor, or None when not measured.
+        coreml: The Core ML package, or None where there is none.
+    """
+
+    variant: Variant
+    label: str
+    recommended_for: str
+    description: str
+    author: str
+    date: Day
+    tags: tuple[str, ...]
+    parent: str | None
+    license: str
+    license_chain: tuple[LicenseRecord, ...]
+    training: TrainingRecord
+    compression: CompressionRecord | None
+    cost: CostRecord
+    files: tuple[FileRecord, ...]
+    tiling: TilingRecord
+    metrics: tuple[Metric, ...]
+    speed: SpeedRecord | None
+    coreml: CoreMLRecord | None
+
+    @property
+    def id(self) -> str:
+        """The variant's id."""
+        return self.variant.id
+
+    @property
+    def parameters(self) -> int:
+        """Learned values."""
+        return self.cost.parameters
+
+    @property
+    def weights(self) -> FileRecord:
+        """The weight file."""
+        return next(file for file in self.files if file.format == "safetensors")
+
+    @property
+    def package(self) -> FileRecord | None:
+        """The zipped Core ML package, or None where there is none."""
+        return next((file for file in self.files if file.format == "mlpackage.zip"), None)
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the weight file."""
+        return self.weights.bytes
+
+    def metric(self, dataset: str, channels: Literal["y", "rgb"] = "y") -> Metric | None:
+        """Returns the score on a data set, or None when it was not measured."""
+        return next((m for m in self.metrics if m.dataset == dataset and m.channels == channels), None)
