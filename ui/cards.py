@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 from sr_core.image.header import Header
 from ui import text
+from ui.jobs import Stage
 
-__all__ = ["facts_card", "header_card", "limits_card", "panel", "photo_card", "progress_panel", "section_head"]
+__all__ = [
+    "facts_card", "header_card", "limits_card", "panel", "photo_card", "progress_panel", "section_head", "stage_panel",
+]  # fmt: skip
 
 
 def header_card() -> str:
@@ -65,6 +68,11 @@ def progress_panel(words: str, detail: str, done: int, total: int) -> str:
         f"<div class='panel panel-busy'><p><b role='status'>{words}</b><span>{detail}</span></p>"
         f"<progress max='{total}' value='{done}' aria-label='{words}'></progress></div>"
     )
+
+
+def stage_panel(stage: Stage) -> str:
+    """Returns a line that says what a job is doing, with a bar where there are tiles to count."""
+    return progress_panel(stage.words, stage.detail, stage.done, stage.total) if stage.total else panel(stage.words)
 
 
 def _facts(facts: Sequence[str]) -> str:

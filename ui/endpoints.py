@@ -1,4 +1,4 @@
-"""The public API: ``/models`` lists the models, ``/upscale`` makes a photo bigger."""
+"""The public API: ``/models`` lists the models, ``/upscale`` makes a photo bigger, ``/kit`` is for an app."""
 
 import tempfile
 from collections.abc import Generator
@@ -11,6 +11,7 @@ from gradio.events import api
 from ui import text
 from ui.failures import failure_sentence, spoken_error
 from ui.jobs import Order, photo_path, upscale_photo
+from ui.kits import make_kit
 from ui.studio import Studio
 from ui.tabs.upscale import ONE_AT_A_TIME
 
@@ -31,10 +32,15 @@ class Endpoints:
                 "label": release.label,
                 "recommended_for": release.recommended_for,
                 "scale": release.variant.spec.scale,
+                "precision": release.variant.precision,
                 "parameters": release.parameters,
+                "sparsity": release.cost.sparsity,
                 "size_bytes": release.size_bytes,
                 "psnr_db": {score.dataset: score.psnr_db for score in release.metrics if score.channels == "y"},
-                "licence": release.licence,
+                "license": release.license,
+                "parent": release.parent,
+                "has_package": release.package is not None,
+                "package_bytes": None if release.coreml is None else release.coreml.package_bytes,
             }
             for release in self._studio.manifest.releases
         ]
@@ -74,6 +80,21 @@ class Endpoints:
         except Exception as error:  # said to the client as a sentence, logged where it is a bug
             raise spoken_error(failure_sentence(error)) from error
 
+    def kit(self, model: str) -> Generator[str]:
+        """Returns the kit of a model for an iPhone app, as a zip.
+
+        It holds the Core ML package, its proof sheet, the licences, and Swift code that tiles as this page does.
+
+        Args:
+            model: The id of a model as ``/models`` lists it with ``has_package``; empty for the default one.
+        """
+        try:
+            release = self._studio.manifest.release(model or self._studio.manifest.default.id)
+            with tempfile.TemporaryDirectory(prefix="psr-kit-") as folder:
+                yield str(make_kit(self._studio, release, Path(folder)))
+        except Exception as error:  # said to the client as a sentence, logged where it is a bug
+            raise spoken_error(failure_sentence(error)) from error
+
 
 def add_endpoints(studio: Studio) -> None:
     """Adds the public endpoints to the app; must be called inside a Blocks context."""
@@ -92,3 +113,5 @@ def add_endpoints(studio: Studio) -> None:
             concurrency_limit=1,
             concurrency_id=ONE_AT_A_TIME,
         )
+        kit = gr.File(label="kit")
+        gr.Button().click(fn=endpoints.kit, inputs=model, outputs=kit, api_name="kit", concurrency_limit=4)

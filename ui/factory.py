@@ -1,44 +1,46 @@
 """From settings to a running app."""
 
+import logging
 from collections.abc import Callable
-from functools import partial
 
 import gradio as gr
 
 from sr_core.infer.model import LoadedModel
 from ui import text
-from ui.cards import header_card
+from ui.cards import header_card, panel
 from ui.endpoints import add_endpoints
 from ui.settings import SWEEP_SECONDS, Settings
 from ui.studio import Studio
 from ui.tabs.layout import EXAMPLES
-from ui.tabs.upscale import build_upscale_tab
+from ui.tabs.page import build_page
 from ui.theme import STYLE, app_theme
-from zoo.catalogue import load_model
-from zoo.manifest import BUILTIN, Manifest, Release, load_manifest
+from zoo.files import Zoo
+from zoo.hub import open_zoo
+from zoo.release import Release
 
 __all__ = ["create_app", "serve"]
 
+_LOG = logging.getLogger(__name__)
+
 
 def create_app(
-    settings: Settings, manifest: Manifest | None = None, load: Callable[[Release], LoadedModel] | None = None
+    settings: Settings, zoo: Zoo | None = None, load: Callable[[Release], LoadedModel] | None = None
 ) -> gr.Blocks:
     """Returns the app, not yet served.
 
     Args:
         settings: Limits and sizes.
-        manifest: The models on offer; None for those of the settings.
+        zoo: The models on offer; None for those of the settings.
         load: How a release becomes a model; None for reading its weight file.
 
     Raises:
         ModelError: The manifest cannot be read.
     """
-    folder = settings.manifest.with_name(BUILTIN.name)
-    studio = Studio.open(
-        settings,
-        load_manifest(settings.manifest) if manifest is None else manifest,
-        partial(load_model, folder=folder) if load is None else load,
-    )
+    zoo = open_zoo(settings.hub, settings.manifest) if zoo is None else zoo
+    _LOG.info(text.ORIGIN.format(origin=zoo.origin))
+    for notice in zoo.notices:
+        _LOG.warning("%s", notice)
+    studio = Studio.open(settings, zoo, load)
     with gr.Blocks(
         analytics_enabled=False,
         title=text.TITLE,
@@ -46,7 +48,9 @@ def create_app(
         delete_cache=(SWEEP_SECONDS, settings.keep_seconds),
     ) as app:
         gr.HTML(header_card(), apply_default_css=False, elem_id="top")
-        build_upscale_tab(studio)
+        for words in zoo.notices or ([text.ORIGIN.format(origin=zoo.origin)] if settings.hub else []):
+            gr.HTML(panel(words, "quiet"), apply_default_css=False)
+        build_page(app, studio)
         add_endpoints(studio)
     return app.queue(api_open=False, max_size=settings.queue_length, default_concurrency_limit=4)
 

@@ -19,9 +19,9 @@ from sr_core.infer.model import LoadedModel
 from sr_core.infer.upscale import TileProgress, upscale
 from ui import text
 from ui.studio import Studio
-from zoo.manifest import Release
+from zoo.release import Release
 
-__all__ = ["Finished", "Order", "Stage", "photo_path", "result_name", "upscale_photo"]
+__all__ = ["Enlarged", "Finished", "Order", "Stage", "enlarge_photo", "photo_path", "result_name", "upscale_photo"]
 
 _MIB: Final = 1 << 20
 _LONGEST_STEM: Final = 80
@@ -52,6 +52,16 @@ class Stage:
     detail: str = ""
     done: int = 0
     total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enlarged:
+    """What a network made of a photo, both in memory."""
+
+    photo: Picture
+    result: Picture
+    tiles: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,11 +98,38 @@ def upscale_photo(studio: Studio, order: Order, folder: Path) -> Generator[Stage
     yield Stage(words=text.READING)
     header = read_header(order.photo, studio.settings.limits)
     photo_format = _format(order.save_as, header.format)
-    _check(studio, header, release, photo_format)
+    check_output(
+        photo_format,
+        header.height * release.variant.spec.scale,
+        header.width * release.variant.spec.scale,
+        has_alpha=header.has_alpha,
+    )
+    made = yield from enlarge_photo(studio, order.photo, header, release)
+    yield Stage(words=text.WRITING, done=1, total=1)
+    name = result_name(order.photo, release.variant.spec.scale, photo_format)
+    file = encode(made.result, folder / name, photo_format=photo_format)
+    return Finished(
+        release=release, photo=made.photo, result=made.result, file=file, tiles=made.tiles, seconds=made.seconds
+    )
+
+
+def enlarge_photo(studio: Studio, path: Path, header: Header, release: Release) -> Generator[Stage, None, Enlarged]:
+    """Yields what the job is doing, and returns the enlarged picture; as :func:`upscale_photo`, without a file.
+
+    Args:
+        studio: What the app owns.
+        path: The photo.
+        header: What is known of it before it is decoded.
+        release: Which model.
+
+    Raises:
+        SRError: The photo or the model cannot be used, or the job is too large or too long for this server.
+    """
+    _check(studio, header, release)
     yield Stage(words=text.LOADING_MODEL.format(model=release.label))
     model = studio.models.get(release.id)
     _check_memory(studio, header, model)
-    photo = decode(order.photo, studio.settings.limits)
+    photo = decode(path, studio.settings.limits)
     started = time.monotonic()
     tiles = 0
     with closing(upscale(photo, model.engine, model.tiling, speed=studio.speeds.of(release))) as work:
@@ -107,10 +144,7 @@ def upscale_photo(studio: Studio, order: Order, folder: Path) -> Generator[Stage
             yield _stage(release, tile)
     seconds = time.monotonic() - started
     studio.speeds.record(release, photo.height, photo.width, seconds)
-    yield Stage(words=text.WRITING, done=1, total=1)
-    name = result_name(order.photo, release.variant.spec.scale, photo_format)
-    file = encode(result, folder / name, photo_format=photo_format)
-    return Finished(release=release, photo=photo, result=result, file=file, tiles=tiles, seconds=seconds)
+    return Enlarged(photo=photo, result=result, tiles=tiles, seconds=seconds)
 
 
 def photo_path(uploaded: str | None) -> Path:
@@ -143,11 +177,10 @@ def _format(name: str, of_the_photo: PhotoFormat) -> PhotoFormat:
     raise OptionError(text.BAD_FORMAT.format(name=name, known=formats))
 
 
-def _check(studio: Studio, header: Header, release: Release, photo_format: PhotoFormat) -> None:
+def _check(studio: Studio, header: Header, release: Release) -> None:
     """Refuses before any work what would be refused after it."""
     scale, settings = release.variant.spec.scale, studio.settings
     height, width = header.height * scale, header.width * scale
-    check_output(photo_format, height, width, has_alpha=header.has_alpha)
     if height * width > settings.max_result_pixels:
         raise OutputError(
             text.RESULT_TOO_LARGE.format(

@@ -42,6 +42,7 @@ class KeptPictures:
         self._limit_bytes, self._keep_seconds, self._clock = limit_bytes, keep_seconds, clock
         self._kept: OrderedDict[tuple[str, str], _Kept] = OrderedDict()
         self._lock = threading.Lock()
+        self._is_timed = False
 
     @property
     def held_bytes(self) -> int:
@@ -62,9 +63,8 @@ class KeptPictures:
                 self._kept.popitem(last=False)
             until = self._clock() + self._keep_seconds
             self._kept[upload, model_id] = _Kept(picture=copy, size_bytes=size_bytes, until=until)
-        timer = threading.Timer(self._keep_seconds, self.sweep)
-        timer.daemon = True
-        timer.start()
+            if not self._is_timed:
+                self._time_sweep()
 
     def get(self, upload: str, model_id: str = "") -> Picture | None:
         """Returns a picture, or None where it was not kept or is gone."""
@@ -88,6 +88,20 @@ class KeptPictures:
             now = self._clock()
             for key in [key for key, kept in self._kept.items() if kept.until <= now]:
                 del self._kept[key]
+
+    def _time_sweep(self) -> None:
+        """Lets one timer, however many pictures there are, go off when the next of them must go."""
+        self._is_timed = bool(self._kept)
+        if self._kept:
+            seconds = min(kept.until for kept in self._kept.values()) - self._clock()
+            timer = threading.Timer(max(seconds, 0.0), self._sweep_in_time)
+            timer.daemon = True
+            timer.start()
+
+    def _sweep_in_time(self) -> None:
+        self.sweep()
+        with self._lock:
+            self._time_sweep()
 
     def _held(self) -> int:
         return sum(kept.size_bytes for kept in self._kept.values())

@@ -1,5 +1,6 @@
 """The pictures that a visitor is shown: PNG files in sRGB without metadata, written from Pictures."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,12 +12,16 @@ from sr_core.image.picture import Picture
 from sr_core.image.preview import save_png, to_srgb_preview
 from sr_core.image.resize import area_average, bicubic_picture
 from ui import text
-from ui.widgets.compare import Comparison
+from ui.widgets.compare import Comparison, Difference
 from ui.widgets.spot import Spot, SpotView
 
 __all__ = [
     "SPOT_SIDE",
+    "Apart",
     "Box",
+    "Pair",
+    "amplified",
+    "apart",
     "crop",
     "difference_map",
     "enlarge",
@@ -30,10 +35,41 @@ SPOT_SIDE: Final = 256
 """Side of the square that is computed as a trial, in pixels of the photo."""
 _PICKER_SIDE: Final = 1024
 _SHOWN_SIDE: Final = 2048
-_GAIN: Final = 8
+_GAINS: Final = (8, 64)
+"""Every comparison has a map with the first amplification, so that maps can be compared. Two variants are often so
+close that it stays black; they get the second one as well."""
 _BAND_ROWS: Final = 256
 # Black through the accent colour to white: the eye orders it by brightness, also without colour vision.
 _RAMP: Final = ((0, 0, 0), (10, 74, 78), (45, 190, 170), (240, 255, 244))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two pictures of one size to compare.
+
+    Attributes:
+        before: What the result is compared with.
+        after: The result.
+        before_name: What made the one, as a short tag.
+        after_name: What made the other.
+        is_close: Whether both are made by variants, so that their distance is said in numbers.
+    """
+
+    before: Picture
+    after: Picture
+    before_name: str
+    after_name: str
+    is_close: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Apart:
+    """How far two pictures are apart: PSNR over all values, infinite when equal, and the largest difference of a value
+    in steps of 1/255.
+    """
+
+    psnr_db: float
+    largest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,49 +107,43 @@ def spot_view(picture: Picture, folder: Path) -> SpotView:
     )
 
 
-def spot_comparison(before: Picture, after: Picture, folder: Path, *, after_name: str, note: str) -> Comparison:
+def apart(before: Picture, after: Picture) -> Apart:
+    """Returns how far two pictures of one size and depth are apart, as encoded in the file."""
+    squares, largest = 0.0, 0.0
+    for top in range(0, before.height, _BAND_ROWS):
+        difference = _difference(before, after, slice(top, top + _BAND_ROWS))
+        squares += float(np.square(difference, dtype=np.float64).sum())
+        largest = max(largest, float(np.abs(difference).max()))
+    error = squares / before.pixels.size / before.peak**2
+    psnr_db = math.inf if error == 0 else -10 * math.log10(error)
+    return Apart(psnr_db=psnr_db, largest=255 * largest / before.peak)
+
+
+def spot_comparison(pair: Pair, folder: Path, note: str) -> Comparison:
     """Returns a square at full size, before and after; the PNG files are written to ``folder``."""
-    paths = (folder / "spot-before.png", folder / "spot-after.png")
-    for picture, path in zip((before, after), paths, strict=True):
-        save_png(to_srgb_preview(picture), path)
-    return Comparison(
-        before=paths[0], after=paths[1], height=after.height, width=after.width, after_name=after_name, note=note
-    )
+    return _comparison(pair, folder, "spot", None, note)
 
 
-def result_views(enlarged: Picture, result: Picture, folder: Path, after_name: str) -> Comparison:
-    """Returns a result next to bicubic enlargement, with a difference map.
+def result_views(pair: Pair, folder: Path) -> Comparison:
+    """Returns a result next to what it is compared with.
 
     A large result is shown as a smaller copy, and the note says so.
 
     Args:
-        enlarged: The photo, enlarged to the size of the result by bicubic interpolation.
-        result: What the model made.
+        pair: Both, whole.
         folder: Where the PNG files are written.
-        after_name: What made the result, as a short tag.
     """
-    before, after = to_srgb_preview(enlarged, _SHOWN_SIDE), to_srgb_preview(result, _SHOWN_SIDE)
-    height, width = after.shape[:2]
-    changed = _ramp(difference_map(enlarged, result, height, width))
-    files = {"before": before, "after": after, "difference": changed}
-    for name, array in files.items():
-        save_png(array, folder / f"{name}.png")
-    full = f"{result.width} × {result.height}"
-    note = text.SHOWN_WHOLE if (height, width) == (result.height, result.width) else text.SHOWN_SMALLER
-    return Comparison(
-        before=folder / "before.png",
-        after=folder / "after.png",
-        difference=folder / "difference.png",
-        height=height,
-        width=width,
-        after_name=after_name,
-        note=note.format(shown=f"{width} × {height}", full=full),
-        difference_name=text.DIFFERENCE.format(gain=_GAIN),
-    )
+    full = f"{pair.after.width} × {pair.after.height}"
+    longest = max(pair.after.height, pair.after.width)
+    if longest <= _SHOWN_SIDE:
+        return _comparison(pair, folder, "result", _SHOWN_SIDE, text.SHOWN_WHOLE.format(full=full))
+    height, width = (max(1, round(side * _SHOWN_SIDE / longest)) for side in (pair.after.height, pair.after.width))
+    note = text.SHOWN_SMALLER.format(shown=f"{width} × {height}", full=full)
+    return _comparison(pair, folder, "result", _SHOWN_SIDE, note)
 
 
-def difference_map(before: Picture, after: Picture, height: int, width: int) -> NDArray[np.uint8]:
-    """Returns how much two pictures of one size and depth differ, amplified.
+def difference_map(before: Picture, after: Picture, height: int, width: int) -> NDArray[np.uint16]:
+    """Returns how much two pictures of one size and depth differ.
 
     Args:
         before: One.
@@ -122,17 +152,53 @@ def difference_map(before: Picture, after: Picture, height: int, width: int) -> 
         width: Columns of the map.
 
     Returns:
-        (height, width); the mean absolute difference of the channels, as encoded in the file, times eight. Each value
-        is the average over the area that it stands for, so that detail does not cancel out in a smaller map.
+        (height, width); the mean absolute difference of the channels, as encoded in the file, 65535 for full
+        intensity. Each value is the average over the area that it stands for, so that detail does not cancel out in a
+        smaller map.
     """
     changed = np.empty(before.pixels.shape[:2], dtype=np.uint16)
-    gain = 65535 / before.peak
+    full = 65535 / before.peak
     for top in range(0, before.height, _BAND_ROWS):
         band = slice(top, top + _BAND_ROWS)
-        apart = np.abs(before.pixels[band].astype(np.float32) - after.pixels[band].astype(np.float32))
-        changed[band] = np.rint(apart.mean(axis=2) * gain)
-    smaller = area_average(changed[:, :, np.newaxis], height, width)[:, :, 0]
-    return np.clip(np.rint(smaller.astype(np.float32) * (_GAIN / 257)), 0, 255).astype(np.uint8)
+        changed[band] = np.rint(np.abs(_difference(before, after, band)).mean(axis=2) * full)
+    return area_average(changed[:, :, np.newaxis], height, width)[:, :, 0].astype(np.uint16)
+
+
+def amplified(changed: NDArray[np.uint16], gain: int) -> NDArray[np.uint8]:
+    """Returns a difference map for display: so many times as bright, cut at full intensity."""
+    return np.clip(np.rint(changed.astype(np.float32) * (gain / 257)), 0, 255).astype(np.uint8)
+
+
+def _difference(before: Picture, after: Picture, rows: slice) -> NDArray[np.float32]:
+    return before.pixels[rows].astype(np.float32) - after.pixels[rows].astype(np.float32)
+
+
+def _comparison(pair: Pair, folder: Path, stem: str, max_side: int | None, note: str) -> Comparison:
+    """Returns two pictures with their difference maps, as PNG files whose names begin with ``stem``."""
+    shown = {"before": to_srgb_preview(pair.before, max_side), "after": to_srgb_preview(pair.after, max_side)}
+    paths = {name: folder / f"{stem}-{name}.png" for name in shown}
+    for name, array in shown.items():
+        save_png(array, paths[name])
+    height, width = shown["after"].shape[:2]
+    changed = difference_map(pair.before, pair.after, height, width)
+    differences: list[Difference] = []
+    for gain in _GAINS if pair.is_close else _GAINS[:1]:
+        path = folder / f"{stem}-difference-{gain}.png"
+        save_png(_ramp(amplified(changed, gain)), path)
+        differences.append(Difference(picture=path, gain=gain))
+    if pair.is_close:
+        between = apart(pair.before, pair.after)
+        note = f"{note} {text.apart_text(between.psnr_db, between.largest)}"
+    return Comparison(
+        before=paths["before"],
+        after=paths["after"],
+        height=height,
+        width=width,
+        before_name=pair.before_name,
+        after_name=pair.after_name,
+        note=note,
+        differences=tuple(differences),
+    )
 
 
 def enlarge(picture: Picture, scale: int) -> Picture:

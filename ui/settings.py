@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from sr_core.errors import OptionError
 from sr_core.image.header import Limits
+from zoo.hub import HubSource
 from zoo.manifest import MANIFEST_PATH
 
 __all__ = ["SWEEP_SECONDS", "Settings"]
@@ -36,6 +37,8 @@ class Settings:
         keep_seconds: How long photos and results stay on the server, until the next sweep: ``PSR_KEEP_MINUTES``.
         threads: Processor threads, or None for torch's own choice: ``PSR_THREADS``.
         manifest: The models on offer; their weights are in ``builtin`` beside it: ``PSR_MANIFEST``.
+        hub: The Hub repository whose models are offered in their place, or None: ``ZOO_REPO``, at the commit
+            ``ZOO_REVISION`` (a branch or tag is resolved once at start; ``main`` by default), read with ``HF_TOKEN``.
         host: Address to listen on, or None for Gradio's own choice (``GRADIO_SERVER_NAME``): ``PSR_HOST``.
         port: Port, or None for Gradio's own choice (``GRADIO_SERVER_PORT``): ``PSR_PORT``.
     """
@@ -50,6 +53,7 @@ class Settings:
     keep_seconds: int = 3600
     threads: int | None = None
     manifest: Path = MANIFEST_PATH
+    hub: HubSource | None = None
     host: str | None = None
     port: int | None = None
 
@@ -65,6 +69,7 @@ class Settings:
         Raises:
             OptionError: A variable of the app is unknown, or its value is not a whole number in its range.
         """
+        # names of other software begin with ZOO_ too, so only the app's own prefix can be checked for slips
         unknown = sorted(name for name in environment if name.startswith("PSR_") and name not in _FIELDS)
         if unknown:
             raise OptionError(f"The setting {unknown[0]} is not known; the settings are {', '.join(_FIELDS)}.")
@@ -88,9 +93,23 @@ class Settings:
             keep_seconds=whole.get("PSR_KEEP_MINUTES", default.keep_seconds // 60) * 60,
             threads=whole.get("PSR_THREADS"),
             manifest=default.manifest if "PSR_MANIFEST" not in given else Path(str(given["PSR_MANIFEST"])),
+            hub=_hub(environment),
             host=None if "PSR_HOST" not in given else str(given["PSR_HOST"]),
             port=whole.get("PSR_PORT"),
         )
+
+
+def _hub(environment: Mapping[str, str]) -> HubSource | None:
+    """Returns the Hub repository that the environment names; what is set but empty counts as not set."""
+    repo, revision, token = (environment.get(name, "").strip() for name in ("ZOO_REPO", "ZOO_REVISION", "HF_TOKEN"))
+    if not repo:
+        if revision:
+            raise OptionError("The setting ZOO_REVISION is given without ZOO_REPO; please give both or neither.")
+        return None
+    try:
+        return HubSource(repo=repo, revision=revision or "main", token=token or None)
+    except OptionError as error:
+        raise OptionError(f"The setting ZOO_REPO is wrong: {error}") from error
 
 
 def _whole(low: int, high: int) -> Callable[[str, str], int]:

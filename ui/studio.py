@@ -1,17 +1,20 @@
-"""What the app owns for as long as it runs: settings, the list of models, loaded models and their speeds,
-and the pictures that visitors look at again.
+"""What the app owns for as long as it runs: settings, the models on offer with their files, loaded models and their
+speeds, and the pictures that visitors look at again.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from sr_core.infer.model import LoadedModel
 from ui.kept import KeptPictures
 from ui.settings import Settings
 from ui.speeds import Speeds
-from zoo.catalogue import ModelCache
-from zoo.manifest import Manifest, Release
+from zoo.catalogue import ModelCache, load_model
+from zoo.files import Zoo
+from zoo.manifest import Manifest
+from zoo.release import Release
 
 __all__ = ["Studio"]
 
@@ -21,18 +24,30 @@ class Studio:
     """What handlers need besides what the visitor gave."""
 
     settings: Settings
-    manifest: Manifest
+    zoo: Zoo
     models: ModelCache
     speeds: Speeds
     kept: KeptPictures
 
     @classmethod
-    def open(cls, settings: Settings, manifest: Manifest, load: Callable[[Release], LoadedModel]) -> Self:
-        """Returns a studio with nothing loaded and nothing measured yet."""
+    def open(cls, settings: Settings, zoo: Zoo, load: Callable[[Release], LoadedModel] | None = None) -> Self:
+        """Returns a studio with nothing loaded and nothing measured yet.
+
+        Args:
+            settings: Limits and sizes.
+            zoo: The models on offer.
+            load: How a release becomes a model; None for reading its weight file.
+        """
+        models = ModelCache(zoo.manifest, settings.model_cache_bytes, load or partial(load_model, files=zoo.files))
         return cls(
             settings=settings,
-            manifest=manifest,
-            models=ModelCache(manifest, settings.model_cache_bytes, load),
+            zoo=zoo,
+            models=models,
             speeds=Speeds(),
             kept=KeptPictures(settings.kept_bytes, settings.keep_seconds),
         )
+
+    @property
+    def manifest(self) -> Manifest:
+        """The releases on offer."""
+        return self.zoo.manifest

@@ -1,47 +1,66 @@
 """Every word that a visitor sees, and how numbers are said."""
 
+import math
 from typing import Final
 
 from sr_core.image.picture import PhotoFormat
 
 __all__ = [
     "AS_THE_PHOTO",
+    "BICUBIC",
     "FORMAT_CHOICES",
     "FORMAT_LABELS",
+    "apart_text",
+    "change_text",
     "count_text",
+    "decibels_text",
     "duration_text",
+    "megabytes_text",
     "megapixels_text",
+    "percent_text",
     "size_text",
     "tiles_text",
 ]
 
 TITLE: Final = "Pocket super-resolution"
 HERO: Final = "Sharper, bigger photos from SwinIR models that are small enough for a phone."
+UPSCALE_TAB: Final = "Upscale"
+ZOO_TAB: Final = "Zoo"
 PHOTO: Final = "Photo: JPEG, PNG, WebP or HEIC"
 MODEL: Final = "Model"
 MODEL_HEADINGS: Final = (("Model", ""), ("Time", ""), ("PSNR", "dB"), ("Size", "weights"))
+MORE_VARIANTS: Final = "More variants ({count})"
+CHOSEN: Final = "Chosen: {label}"
 PSNR_HELP: Final = "PSNR: Set5, luma; higher is closer to the original."
 NO_TIME: Final = "–"
 SAVE_AS: Final = "Save as"
 RUN: Final = "Upscale the photo"
 CANCEL: Final = "Cancel"
 TRY_SPOT: Final = "Try this spot"
-DOWNLOAD: Final = "Download"
+DOWNLOAD: Final = "Download the picture"
 CLOSER: Final = "Look closer"
 CLOSER_HELP: Final = "Click anywhere on the photo: the square is computed at full size, in seconds."
 SPOT_ALT: Final = "Your photo, with a square around the spot that is shown at full size"
 SPOT_ACROSS: Final = "Across"
 SPOT_DOWN: Final = "Down"
+COMPARE_WITH: Final = "Compare with"
+BICUBIC: Final = "bicubic"
+"""What a choice of the comparison holds in the place of a model id."""
+BICUBIC_CHOICE: Final = "Bicubic enlargement"
 BEFORE: Final = "Bicubic"
-BEFORE_ALT: Final = "The photo enlarged by bicubic interpolation"
-AFTER_ALT: Final = "The photo enlarged by the model"
-DIFFERENCE_ALT: Final = "A map of where the model's result differs from bicubic enlargement"
+PICTURE_ALT: Final = "The photo enlarged by {name}"
+BICUBIC_ALT: Final = "bicubic interpolation"
+DIFFERENCE_ALT: Final = "A map of where {after} differs from {before}, amplified {gain} times"
 DIFFERENCE: Final = "Difference ×{gain}"
 ACTUAL_PIXELS: Final = "Actual pixels"
-COMPARE_SLIDER: Final = "Divider between bicubic (left) and model (right)"
+COMPARE_SLIDER: Final = "Divider between {before} (left) and {after} (right)"
 SHOWN_SMALLER: Final = "Shown at {shown}; the download has all {full} pixels. Look closer below to judge detail."
 SHOWN_WHOLE: Final = "Shown in full: {full} pixels, not recompressed."
-DIFFERENCE_HELP: Final = "Black: the same as bicubic. Bright: changed by the model, amplified {gain} times."
+APART: Final = "Between the two: PSNR {psnr_db} dB over all values, at most {largest} of 255 apart."
+SAME: Final = "Between the two: equal in every value."
+ALSO_RUN: Final = "Also upscale with {model}"
+ALSO_TIME: Final = "about {duration}"
+RESULT_GONE: Final = "This result is no longer kept on the server; please upscale the photo again to compare it."
 
 WELCOME_TITLE: Final = "See what a small network can recover"
 WELCOME_POINTS: Final = (
@@ -55,6 +74,7 @@ WELCOME_POINTS: Final = (
         "SwinIR adds plausible detail; it cannot know what was there. Do not read faces, text or plates from it.",
     ),
 )
+ORIGIN: Final = "The models are {origin}."
 PRIVACY: Final = (
     "Photos are used for nothing but your result; both are deleted from this server within {minutes} minutes."
 )
@@ -69,11 +89,17 @@ WRITING: Final = "Writing the result …"
 CANCELLED: Final = "Cancelled. The computation ends with the tile it is at; nothing of this result is kept."
 TRYING: Final = "Waiting to compute the spot …"
 TRYING_PART: Final = "Computing the spot: tile {done} of {total}"
-SPOT_FROM_MODEL: Final = "{model} on {width} × {height} pixels, {duration}"
-SPOT_FROM_RESULT: Final = "Cut from the full result of {model}"
+SPOT_FROM_MODEL: Final = "{model} on {size} pixels, {duration}."
+SPOT_KEPT: Final = "{model} on {size} pixels."
+SPOT_PAIR: Final = "{model} and {other} on {size} pixels."
+SPOT_FROM_RESULT: Final = "Cut from the full result of {model}."
+SPOT_FROM_RESULTS: Final = "Cut from the full results of {model} and {other}."
 EXIF_KEPT: Final = "The file keeps the photo's EXIF, with the place where it was taken if the camera noted it."
 ESTIMATE_HELP: Final = "Time: for this photo, measured on this machine."
 ESTIMATE_ELSEWHERE: Final = "Time: for this photo, measured on {machine}; this machine is being measured."
+ESTIMATE_FETCHED_LATER: Final = (
+    "Time: for this photo, measured here once a model has been fetched, until then on {machine}."
+)
 ESTIMATE_MEASURING: Final = "The times are being measured on this machine …"
 ESTIMATE_NONE: Final = "Upload a photo to see how long each model takes."
 
@@ -104,6 +130,55 @@ FORMAT_CHOICES: Final[tuple[tuple[str, str], ...]] = (
     ("WebP", "webp"),
     ("HEIC", "heic"),
 )
+
+
+KIT: Final = "Download the Core ML kit"
+KIT_BUSY: Final = "Packing the kit …"
+WEIGHTS: Final = "Download the weights"
+WEIGHTS_BUSY: Final = "Fetching the weights …"
+NO_KIT: Final = "No Core ML package was made of this variant, so there is no kit."
+USE_VARIANT: Final = "Use this variant"
+
+PLOT_TITLE: Final = "Size against quality"
+PLOT_GROUP: Final = "Variants by size of the weight file and PSNR"
+PLOT_X: Final = "Weight file, MB"
+PLOT_Y: Final = "PSNR on {dataset}, dB"
+PLOT_BICUBIC: Final = "Bicubic {psnr_db}"
+PLOT_FILLED: Final = "with a Core ML package"
+PLOT_HOLLOW: Final = "without"
+PLOT_FRONT: Final = "best for its size"
+PLOT_POINT: Final = "{megabytes} MB · {psnr_db} dB"
+PLOT_BELOW: Final = "{megabytes} MB · {psnr_db} dB, below the scale"
+PLOT_MISSING: Final = "Not in the plot, because not measured on {dataset}: {labels}."
+TABLE_CAPTION: Final = "All variants"
+SORTED: Final = "Sorted by {column}, {order}."
+SPEED_NOTE: Final = "s/MP: seconds for a megapixel of photo, measured on {machine}."
+TABLE_HELP: Final = (
+    "Δ: PSNR on {dataset} less that of the family's whole network. Sparsity: share of the whole network that is "
+    "removed or zero. Gate B: the package against the float32 network. Steps: largest difference to the picture on "
+    "this page, of 255. A dash: not measured, or no package."
+)
+
+GATES: Final[dict[str, str]] = {"a": "Gate A", "b": "Gate B", "c": "Gate C", "screen": "On this page"}
+SHEET_TITLE: Final = "All about {label}"
+PROOF_TITLE: Final = "Proof sheet"
+ASKED_FOR: Final = "asked for: {floor}"
+PACKAGE_TITLE: Final = "Core ML package"
+DEVICE_HEADINGS: Final = ("Device", "System", "Compute units", "Date", "ms a tile")
+ORIGIN_TITLE: Final = "Where it comes from"
+REMOVED_TITLE: Final = "Removed heads, by block"
+REMOVED_HEADINGS: Final = ("Stage and block", "Heads of the parent")
+COST_TITLE: Final = "What it costs"
+SCORES_TITLE: Final = "Scores"
+SCORE_HEADINGS: Final = ("Data set (pictures)", "on", "border", "PSNR dB", "bicubic dB", "SSIM")
+LICENSES_TITLE: Final = "Licence"
+LICENSE_HEADINGS: Final = ("Covers", "Terms", "Source")
+FILES_TITLE: Final = "Files"
+CONTENTS_TITLE: Final = "Files inside of the package"
+SWIFT_TITLE: Final = "Use it in an app"
+SWIFT_HELP: Final = "This file is in the kit too; it cuts a photo into tiles and blends them as this page does."
+COPY: Final = "Copy"
+COPIED: Final = "Copied"
 
 
 def duration_text(seconds: float) -> str:
@@ -139,3 +214,37 @@ def tiles_text(count: int) -> str:
 def megapixels_text(pixels: int) -> str:
     """Returns a number of pixels, such as ``12.2 MP``."""
     return f"{pixels / 1_000_000:.1f} MP" if pixels >= 950_000 else f"{pixels / 1_000_000:.2f} MP"
+
+
+def megabytes_text(size_bytes: int) -> str:
+    """Returns the length of a file in MB without its unit, for columns: ``1.86``."""
+    return f"{size_bytes / 1_000_000:.2f}"
+
+
+def decibels_text(value_db: float) -> str:
+    """Returns decibels without their unit, for columns: ``33.14``."""
+    return f"{value_db:.2f}"
+
+
+def percent_text(share: float) -> str:
+    """Returns a share in percent without its unit, for columns: ``12.5``."""
+    return f"{100 * share:.1f}"
+
+
+def apart_text(psnr_db: float, largest: float) -> str:
+    """Returns how far two pictures are apart, in a sentence.
+
+    Args:
+        psnr_db: Between the two, infinite when they are equal.
+        largest: Largest difference of a value, in steps of 1/255.
+    """
+    if math.isinf(psnr_db):
+        return SAME
+    steps = f"{largest:.0f}" if largest == round(largest) else f"{largest:.1f}"
+    return APART.format(psnr_db=f"{psnr_db:.1f}", largest=steps)
+
+
+def change_text(difference_db: float) -> str:
+    """Returns a difference in decibels with its sign, for columns: ``−0.03``."""
+    rounded = round(difference_db, 2)
+    return f"{'+' if rounded > 0 else '−' if rounded < 0 else ''}{abs(rounded):.2f}"

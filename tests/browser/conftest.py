@@ -6,7 +6,13 @@ The server runs in a thread of the test, so that a test can look at what the ser
 import logging
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +20,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.ui.loops import closed_event_loops
-from tests.ui.studio import Loader, manifest
+from tests.ui.studio import Loader, family, manifest, zoo
 from ui.factory import create_app, serve
 from ui.settings import Settings
+from zoo.manifest import Manifest
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -29,6 +36,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 TIMEOUT_MS = 45_000
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,21 @@ class Site:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    temp = tmp_path_factory.mktemp("server")
+    """An app with two models of two scales that take their time."""
+    with served(tmp_path_factory.mktemp("server"), manifest(), Loader(seconds=0.004)) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def zoo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An app with as many variants as ship, which are quick."""
+    with served(tmp_path_factory.mktemp("zoo-server"), family(), Loader(seconds=0.001)) as one:
+        yield one
+
+
+@contextmanager
+def served(temp: Path, models: Manifest, loader: Loader) -> Iterator[Site]:
+    """Serves an app with its own temporary folder, which is also that of what is made while it is in use."""
     (temp / "gradio").mkdir()
     with pytest.MonkeyPatch.context() as patch, closed_event_loops():
         patch.setenv("GRADIO_TEMP_DIR", str(temp / "gradio"))
@@ -50,8 +73,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         patch.setenv("HF_HUB_OFFLINE", "1")
         patch.setattr("tempfile.tempdir", str(temp))
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        settings, loader = Settings(host="127.0.0.1"), Loader(seconds=0.004)
-        app = create_app(settings, manifest(), loader.load)
+        # a port of its own, because Gradio 6.31 does not close the socket with which it finds one taken
+        settings = Settings(host="127.0.0.1", port=free_port())
+        app = create_app(settings, zoo(models), loader.load)
         yield Site(address=serve(app, settings, block=False), loader=loader, temp=temp)
         app.close(verbose=False)
 
@@ -73,19 +97,72 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """The app in a fresh browser context; what the page reports as an error fails the test, as does a foreign host."""
+    with opened(browser, site.address) as one:
+        yield one
+
+
+@pytest.fixture
+def zoo_page(browser: Browser, zoo_site: Site) -> Iterator[Page]:
+    """The app with many variants, in the same way."""
+    with opened(browser, zoo_site.address) as one:
+        yield one
+
+
+@contextmanager
+def opened(browser: Browser, address: str, query: str = "") -> Iterator[Page]:
+    """Opens a page in a fresh context and sees at its end that it did not complain."""
     context = browser.new_context(viewport={"width": 1280, "height": 860}, accept_downloads=True)
     one = context.new_page()
     one.set_default_timeout(TIMEOUT_MS)
     complaints: list[str] = []
     one.on("pageerror", lambda error: complaints.append(str(error)))
+    one.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     one.on(
         "request",
-        lambda request: (
-            None if request.url.startswith((site.address, "data:", "blob:")) else complaints.append(request.url)
-        ),
+        lambda request: None if request.url.startswith((address, "data:", "blob:")) else complaints.append(request.url),
     )
-    one.goto(site.address)
-    one.wait_for_selector("#models table")
+    one.goto(address + query)
+    one.wait_for_selector("#models table", state="attached")
     yield one
     context.close()
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def shipped_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the app with the models that ship, started as a visitor of a fresh clone starts it."""
+    port, folder = free_port(), tmp_path_factory.mktemp("shipped")
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("PSR_")},
+        "PSR_HOST": "127.0.0.1",
+        "PSR_PORT": str(port),
+        "PSR_THREADS": "1",
+        "GRADIO_TEMP_DIR": str(folder / "gradio"),
+        "HF_HUB_OFFLINE": "1",
+    }
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log)
+        try:
+            wait_for(f"http://127.0.0.1:{port}/", server)
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        assert server.poll() is None, "the app ended before it served anything"
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310  our own address
+                return
+        except OSError:
+            time.sleep(0.3)
+    pytest.fail("the app did not serve its page")

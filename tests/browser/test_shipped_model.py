@@ -1,12 +1,5 @@
 """The whole product once: the real entry point as a process, the model that ships, a real photo, a real browser."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,51 +14,12 @@ from zoo.manifest import load_manifest
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 120
 RUN_MS = 180_000
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
-    """The address of the app, started as a visitor of a fresh clone starts it."""
-    port = free_port()
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PSR_")},
-        "PSR_HOST": "127.0.0.1",
-        "PSR_PORT": str(port),
-        "PSR_THREADS": "1",
-        "GRADIO_TEMP_DIR": str(tmp_path / "gradio"),
-        "HF_HUB_OFFLINE": "1",
-    }
-    with (tmp_path / "server.log").open("wb") as log:
-        server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=log, stderr=log)
-        try:
-            wait_for(f"http://127.0.0.1:{port}/", server)
-            yield f"http://127.0.0.1:{port}/"
-        finally:
-            server.terminate()
-            server.wait(30)
-
-
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        assert server.poll() is None, "the app ended before it served anything"
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310  our own address
-                return
-        except OSError:
-            time.sleep(0.3)
-    pytest.fail("the app did not serve its page")
-
-
-def test_a_heic_comes_back_sharper_twice_as_large_and_as_a_heic(address: str, browser: Browser, tmp_path: Path) -> None:
+def test_a_heic_comes_back_sharper_twice_as_large_and_as_a_heic(
+    shipped_address: str, browser: Browser, tmp_path: Path
+) -> None:
     truth = Image.open(ROOT / "ui" / "examples" / "astronaut.jpg").convert("RGB").crop((100, 40, 228, 136))
     low = truth.resize((64, 48), Image.Resampling.BICUBIC)
     pillow_heif.from_pillow(low).save(tmp_path / "photo.heic", quality=100, chroma=444)
@@ -73,7 +27,7 @@ def test_a_heic_comes_back_sharper_twice_as_large_and_as_a_heic(address: str, br
 
     page = browser.new_context(accept_downloads=True).new_page()
     page.set_default_timeout(RUN_MS)
-    page.goto(address)
+    page.goto(shipped_address)
     page.click(f"label[for='model-{quick.id}']")
     expect(page.locator("#models input:checked")).to_have_value(quick.id)
     page.set_input_files("#photo input[type=file]", str(tmp_path / "photo.heic"))

@@ -18,10 +18,11 @@ from ui.tabs.handlers import UpscaleHandlers
 from ui.tabs.layout import UpscaleView, lay_out
 from ui.tabs.place import Place
 from ui.widgets.spot import Spot, spot_of
-from zoo.manifest import Release
+from zoo.release import Release
 
 MODEL = "swinir-fake-x2-fake-float32"
 PLACE = Place("upload")
+BICUBIC = text.BICUBIC
 
 
 @pytest.fixture(autouse=True)
@@ -54,21 +55,21 @@ def until_error(updates: Iterator[Any], sentence: str) -> list[Any]:
 
 def test_a_photo_is_shown_with_facts_and_times(tmp_path: Path) -> None:
     handlers, view = desk()
-    updates = last(handlers.open_photo(str(write_photo(tmp_path / "a.jpg", orientation=6)), MODEL, None))
+    updates = last(handlers.open_photo(str(write_photo(tmp_path / "a.jpg", orientation=6)), None))
     assert "48 × 72" in updates[view.facts]["value"]
     assert "~1 s" in updates[view.models]["table"]
     assert "measured on another machine" in updates[view.models]["table"]
     assert updates[view.run] == gr.update(interactive=True)
-    assert isinstance(updates[view.place], Place)
-    assert updates[view.picker]["box_width"] == 100
+    assert isinstance(updates[view.closer.place], Place)
+    assert updates[view.closer.picker]["box_width"] == 100
 
 
 def test_taking_the_photo_away_empties_the_tab() -> None:
     handlers, view = desk()
-    (updates,) = handlers.open_photo(None, MODEL, None)
+    (updates,) = handlers.open_photo(None, None)
     assert updates[view.run]["interactive"] is False
     assert updates[view.welcome]["visible"] is True
-    assert updates[view.place] is None
+    assert updates[view.closer.place] is None
 
 
 @pytest.mark.parametrize(
@@ -79,14 +80,14 @@ def test_a_bad_file_is_said_in_a_sentence(tmp_path: Path, data: bytes, sentence:
     handlers, view = desk()
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    shown = until_error(handlers.open_photo(str(path), MODEL, None), sentence)
+    shown = until_error(handlers.open_photo(str(path), None), sentence)
     assert sentence in shown[-1][view.status]
     assert "role='alert'" in shown[-1][view.status]
 
 
 def test_a_run_ends_with_a_file_and_leaves_nothing_behind(tmp_path: Path, temp_folder: Path) -> None:
     handlers, view = desk()
-    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "png", PLACE)
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "png", BICUBIC, PLACE)
     panels = []
     for updates in run:
         panels.append(updates[view.status])
@@ -97,7 +98,7 @@ def test_a_run_ends_with_a_file_and_leaves_nothing_behind(tmp_path: Path, temp_f
             assert updates[view.run]["visible"] is True
             assert Path(updates[view.comparison]["before"]["path"]).suffix == ".png"
             assert updates[view.comparison]["width"] == 144
-            assert "Cut from the full result" in updates[view.spot_comparison]["note"]
+            assert "Cut from the full result" in updates[view.closer.comparison]["note"]
     assert any("tile 2 of" in panel for panel in panels)
     assert list(temp_folder.iterdir()) == []
 
@@ -105,7 +106,7 @@ def test_a_run_ends_with_a_file_and_leaves_nothing_behind(tmp_path: Path, temp_f
 def test_closing_a_run_stops_the_network_and_removes_its_folder(tmp_path: Path, temp_folder: Path) -> None:
     loader = Loader()
     handlers, _ = desk(loader=loader)
-    run = handlers.run(str(write_photo(tmp_path / "a.jpg", 200, 200)), MODEL, "same", PLACE)
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg", 200, 200)), MODEL, "same", BICUBIC, PLACE)
     while not loader.runs:
         next(run)
     assert len(list(temp_folder.iterdir())) == 1
@@ -118,7 +119,7 @@ def test_closing_a_run_stops_the_network_and_removes_its_folder(tmp_path: Path, 
 
 def test_a_refused_run_puts_the_buttons_back(tmp_path: Path) -> None:
     handlers, view = desk(Settings(max_result_pixels=10))
-    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", PLACE)
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", BICUBIC, PLACE)
     shown = until_error(run, "this server makes at most 0")
     assert "role='alert'" in shown[-1][view.status]
     assert shown[-1][view.run]["visible"] is True
@@ -131,7 +132,7 @@ def test_a_bug_is_logged_under_a_number_and_not_shown(tmp_path: Path, caplog: py
 
     handlers, _ = desk(loader=Broken())
     with pytest.raises(gr.Error) as caught:
-        list(handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", PLACE))
+        list(handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", BICUBIC, PLACE))
     assert "secret" not in str(caught.value)
     (record,) = [record for record in caplog.records if record.name == "ui.failures"]
     assert record.getMessage().split()[1] in str(caught.value)
@@ -142,29 +143,29 @@ def test_a_spot_is_computed_alone_and_then_cut_from_the_result(tmp_path: Path) -
     loader = Loader()
     handlers, view = desk(loader=loader)
     photo = str(write_photo(tmp_path / "a.jpg", 300, 400))
-    computed = last(handlers.try_spot(photo, MODEL, PLACE))
-    assert "256 × 256" in computed[view.spot_comparison]["note"]
-    assert computed[view.try_spot]["interactive"] is True
-    list(handlers.run(photo, MODEL, "same", PLACE))
+    computed = last(handlers.closer.try_spot(photo, MODEL, BICUBIC, PLACE))
+    assert "256 × 256" in computed[view.closer.comparison]["note"]
+    assert computed[view.closer.try_spot]["interactive"] is True
+    list(handlers.run(photo, MODEL, "same", BICUBIC, PLACE))
     runs = loader.runs
-    cut = last(handlers.try_spot(photo, MODEL, replace(PLACE, spot=Spot(0, 0))))
-    assert "Cut from the full result" in cut[view.spot_comparison]["note"]
+    cut = last(handlers.closer.try_spot(photo, MODEL, BICUBIC, replace(PLACE, spot=Spot(0, 0))))
+    assert "Cut from the full result" in cut[view.closer.comparison]["note"]
     assert loader.runs == runs
-    last(handlers.try_spot(photo, MODEL, Place("another upload")))
+    last(handlers.closer.try_spot(photo, MODEL, BICUBIC, Place("another upload")))
     assert loader.runs > runs
 
 
 def test_a_spot_of_a_result_has_the_pixels_of_the_network_and_not_those_of_the_jpeg(tmp_path: Path) -> None:
     handlers, view = desk()
     photo = write_photo(tmp_path / "a.jpg", 100, 120)
-    shown = last(handlers.open_photo(str(photo), MODEL, None))
-    place = shown[view.place]
-    list(handlers.run(str(photo), MODEL, "jpeg", place))
+    shown = last(handlers.open_photo(str(photo), None))
+    place = shown[view.closer.place]
+    list(handlers.run(str(photo), MODEL, "jpeg", BICUBIC, place))
     photo.unlink()  # neither the photo nor the result is decoded again
     spot = {}
-    for updates in handlers.try_spot(str(photo), MODEL, place):
-        if view.spot_comparison in updates:
-            with Image.open(updates[view.spot_comparison]["after"]["path"]) as after:
+    for updates in handlers.closer.try_spot(str(photo), MODEL, BICUBIC, place):
+        if view.closer.comparison in updates:
+            with Image.open(updates[view.closer.comparison]["after"]["path"]) as after:
                 spot["after"] = np.asarray(after.convert("RGB"))
     with Image.open(write_photo(tmp_path / "b.jpg", 100, 120)) as before:
         network = np.asarray(before.convert("RGB")).repeat(2, 0).repeat(2, 1) * 0.9 + 0.05 * 255
@@ -176,21 +177,21 @@ def test_a_new_photo_lets_go_of_the_pictures_of_the_one_before(tmp_path: Path) -
     with gr.Blocks(analytics_enabled=False):
         view = lay_out(one)
     handlers, photo = UpscaleHandlers(one, view), str(write_photo(tmp_path / "a.jpg"))
-    place = last(handlers.open_photo(photo, MODEL, None))[view.place]
-    list(handlers.run(photo, MODEL, "same", place))
+    place = last(handlers.open_photo(photo, None))[view.closer.place]
+    list(handlers.run(photo, MODEL, "same", BICUBIC, place))
     assert one.kept.held_bytes == 48 * 72 * 3 * 5
-    other = last(handlers.open_photo(photo, MODEL, place))[view.place]
+    other = last(handlers.open_photo(photo, place))[view.closer.place]
     assert one.kept.get(place.photo) is None
     assert one.kept.get(place.photo, MODEL) is None
     assert one.kept.held_bytes == 48 * 72 * 3
-    view.place.delete_callback(other)
+    view.closer.place.delete_callback(other)
     assert one.kept.held_bytes == 0
 
 
 def test_closing_a_spot_stops_the_network(tmp_path: Path, temp_folder: Path) -> None:
     loader = Loader()
     handlers, _ = desk(loader=loader)
-    spot = handlers.try_spot(str(write_photo(tmp_path / "a.jpg", 300, 400)), MODEL, PLACE)
+    spot = handlers.closer.try_spot(str(write_photo(tmp_path / "a.jpg", 300, 400)), MODEL, BICUBIC, PLACE)
     while not loader.runs:
         next(spot)
     spot.close()
@@ -200,7 +201,7 @@ def test_closing_a_spot_stops_the_network(tmp_path: Path, temp_folder: Path) -> 
 
 def test_every_generator_yields_also_when_there_is_nothing_to_do() -> None:
     handlers, _ = desk()
-    assert list(handlers.try_spot(None, MODEL, None))
+    assert list(handlers.closer.try_spot(None, MODEL, BICUBIC, None))
     assert list(handlers.measure(None, MODEL))
 
 
@@ -231,5 +232,5 @@ def test_late_progress_cannot_overwrite_that_a_job_was_cancelled() -> None:
 
 def test_moving_the_spot_keeps_the_upload() -> None:
     handlers, _ = desk()
-    assert handlers.move_spot(PLACE, gr.EventData(None, {"x": 1, "y": 2})) == Place("upload", Spot(1, 2))
-    assert handlers.move_spot(None, gr.EventData(None, {"x": 1, "y": 2})) is None
+    assert handlers.closer.move(PLACE, gr.EventData(None, {"x": 1, "y": 2})) == Place("upload", Spot(1, 2))
+    assert handlers.closer.move(None, gr.EventData(None, {"x": 1, "y": 2})) is None

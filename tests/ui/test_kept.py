@@ -1,3 +1,4 @@
+import threading
 import time
 from pathlib import Path
 
@@ -59,6 +60,31 @@ def test_pictures_go_with_their_upload_and_with_time() -> None:
 def test_pictures_go_with_time_also_when_nobody_asks() -> None:
     kept = KeptPictures(10_000, 0.05)
     kept.put("a", "", picture(1))
+    deadline = time.monotonic() + 10
+    while kept.held_bytes and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert kept.held_bytes == 0
+
+
+def test_one_timer_is_enough_for_any_number_of_pictures() -> None:
+    before = threading.active_count()
+    kept = KeptPictures(1_000_000, 60)
+    for number in range(50):
+        kept.put("a", str(number), picture(number))
+    assert threading.active_count() <= before + 1
+    kept.forget("a")
+
+
+def test_pictures_that_came_later_go_with_time_too() -> None:
+    kept = KeptPictures(10_000, 0.2)
+    kept.put("a", "", picture(1))
+    time.sleep(0.1)
+    kept.put("a", "model", picture(2))
+    deadline = time.monotonic() + 10
+    while kept.held_bytes and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert kept.held_bytes == 0
+    kept.put("b", "", picture(3))
     deadline = time.monotonic() + 10
     while kept.held_bytes and time.monotonic() < deadline:
         time.sleep(0.02)

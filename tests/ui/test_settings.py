@@ -4,6 +4,7 @@ import pytest
 
 from sr_core.errors import OptionError
 from ui.settings import Settings
+from zoo.hub import HubSource
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -27,6 +28,9 @@ def test_every_setting_is_read() -> None:
             "PSR_HOST": "0.0.0.0",  # noqa: S104
             "PSR_PORT": "8080",
             "PSR_MANIFEST": "/zoo/manifest.json",
+            "ZOO_REPO": "owner/light",
+            "ZOO_REVISION": "0123456789abcdef0123456789abcdef01234567",
+            "HF_TOKEN": "hf_secret",
         }
     )
     assert settings.limits.max_file_bytes == 5 << 20
@@ -36,6 +40,12 @@ def test_every_setting_is_read() -> None:
     assert (settings.max_job_bytes, settings.kept_bytes, settings.gone_seconds) == (100 << 20, 14 << 20, 1020)
     assert settings.manifest == Path("/zoo/manifest.json")
     assert (settings.host, settings.port) == ("0.0.0.0", 8080)  # noqa: S104
+    assert settings.hub == HubSource(
+        repo="owner/light",
+        revision="0123456789abcdef0123456789abcdef01234567",
+        token="hf_secret",  # noqa: S106
+    )
+    assert "hf_secret" not in repr(settings)
 
 
 @pytest.mark.parametrize("text", ["many", "", "0", "-1", "1.5", "70000"])
@@ -52,3 +62,20 @@ def test_a_misspelt_setting_is_refused() -> None:
 def test_an_empty_host_is_refused() -> None:
     with pytest.raises(OptionError, match="PSR_HOST is empty"):
         Settings.from_environment({"PSR_HOST": " "})
+
+
+def test_the_hub_is_asked_for_its_main_branch_and_not_without_a_repository() -> None:
+    settings = Settings.from_environment({"ZOO_REPO": "owner/light", "ZOO_REVISION": " ", "HF_TOKEN": ""})
+    assert settings.hub == HubSource(repo="owner/light", revision="main", token=None)
+    assert Settings.from_environment({"ZOO_REPO": "", "HF_TOKEN": "hf_secret"}).hub is None
+
+
+@pytest.mark.parametrize("repo", ["light", "owner/light/x", "https://hub/owner/light", "owner/..", "owner/li ght"])
+def test_what_names_no_repository_is_refused(repo: str) -> None:
+    with pytest.raises(OptionError, match=r"ZOO_REPO is wrong: .* such as owner/name"):
+        Settings.from_environment({"ZOO_REPO": repo})
+
+
+def test_a_revision_of_nothing_is_refused() -> None:
+    with pytest.raises(OptionError, match="ZOO_REVISION is given without ZOO_REPO"):
+        Settings.from_environment({"ZOO_REVISION": "main"})

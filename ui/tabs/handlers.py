@@ -2,36 +2,34 @@
 
 import tempfile
 import uuid
-from collections.abc import Generator
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import gradio as gr
-from gradio.blocks import Block
 
 from sr_core.image.decode import decode, read_header
 from sr_core.image.header import Header
 from sr_core.image.picture import Picture
-from sr_core.infer.upscale import upscale
 from ui import text
-from ui.cards import facts_card, panel, photo_card, progress_panel
+from ui.cards import facts_card, panel, photo_card, stage_panel
 from ui.failures import failure_sentence, spoken_error
-from ui.jobs import Finished, Order, Stage, photo_path, upscale_photo
-from ui.pictures import crop, enlarge, result_views, spot_box, spot_comparison, spot_view
+from ui.jobs import Finished, Order, photo_path, upscale_photo
+from ui.kits import kit_offer
+from ui.pictures import Pair, enlarge, result_views, spot_view
 from ui.studio import Studio
+from ui.tabs.against import AgainstHandlers
+from ui.tabs.closer import CloserHandlers, Updates
 from ui.tabs.layout import UpscaleView
 from ui.tabs.place import Place
-from ui.tabs.rows import model_rows, time_note
+from ui.tabs.rows import model_groups, time_note
 from ui.widgets.compare import compare_value
+from ui.widgets.download import offer_value
 from ui.widgets.models import table_html
-from ui.widgets.spot import Spot, spot_of, spot_value
+from ui.widgets.spot import spot_value
+from zoo.release import Release
 
-__all__ = ["Place", "UpscaleHandlers"]
-
-Updates: TypeAlias = dict[Block, Any]
-"""New values of components; those that are not named stay as they are."""
+__all__ = ["UpscaleHandlers"]
 
 
 class UpscaleHandlers:
@@ -40,17 +38,23 @@ class UpscaleHandlers:
     Args:
         studio: What the app owns.
         view: The components to read and write.
+
+    Attributes:
+        closer: The handlers of the close look.
+        full: The handlers of the full comparison.
     """
 
     def __init__(self, studio: Studio, view: UpscaleView) -> None:
         self._studio, self._view = studio, view
+        self.closer = CloserHandlers(studio, view.closer)
+        self.full = AgainstHandlers(studio, view)
 
-    def open_photo(self, uploaded: str | None, model_id: str, before: Place | None) -> Generator[Updates]:
+    def open_photo(self, uploaded: str | None, before: Place | None) -> Generator[Updates]:
         """Shows a photo that was uploaded, or the empty tab when it was taken away; lets go of the one before."""
         view, limits = self._view, self._studio.settings.limits
         if before is not None:
             self._studio.kept.forget(before.photo)
-        yield self._emptied(model_id)
+        yield self._emptied()
         if not uploaded:
             return
         yield {view.status: panel(text.READING), view.welcome: gr.update(visible=False)}
@@ -63,56 +67,29 @@ class UpscaleHandlers:
                 self._studio.kept.put(place.photo, "", picture)
                 yield {
                     view.facts: gr.update(value=photo_card(header, picture.notices), visible=True),
-                    view.models: self._table(model_id, header),
+                    view.models: self._table(header),
                     view.run: gr.update(interactive=True),
                     view.status: "",
-                    view.closer: gr.update(visible=True),
-                    view.picker: spot_value(spot_view(picture, Path(folder))),
-                    view.place: place,
+                    view.closer.column: gr.update(visible=True),
+                    view.closer.picker: spot_value(spot_view(picture, Path(folder))),
+                    view.closer.place: place,
                 }
         except Exception as error:  # said to the visitor as a sentence, logged where it is a bug
             sentence = failure_sentence(error)
             yield {view.status: panel(sentence, "error"), view.welcome: gr.update(visible=True)}
             raise spoken_error(sentence) from error
 
-    def move_spot(self, place: Place | None, event: gr.EventData) -> Place | None:
-        """Returns the place that was picked."""
-        return None if place is None else replace(place, spot=spot_of(event))
-
-    def try_spot(self, uploaded: str | None, model_id: str, place: Place | None) -> Generator[Updates]:
-        """Shows the square at full size: cut from this model's result while that is kept, else computed."""
-        view, kept = self._view, self._studio.kept
-        if place is None:  # a generator of Gradio must yield, or the queue's place is never given back
-            yield {view.try_spot: gr.skip()}
-            return
-        idle = self._idle_spot()
-        yield {view.try_spot: gr.update(value=text.TRYING, interactive=False)}
-        try:
-            with _work_folder() as folder:
-                picture = kept.get(place.photo)
-                if picture is None:
-                    picture = decode(photo_path(uploaded), self._studio.settings.limits)
-                result = kept.get(place.photo, model_id)
-                if result is not None:
-                    shown = self._cut(picture, result, model_id, place.spot, Path(folder))
-                else:
-                    shown = yield from self._computed(picture, model_id, place.spot, Path(folder))
-                yield {view.spot_comparison: shown, **idle}
-        except Exception as error:  # said to the visitor as a sentence, logged where it is a bug
-            yield idle
-            raise spoken_error(failure_sentence(error)) from error
-
     def measure(self, uploaded: str | None, model_id: str) -> Generator[Updates]:
-        """Measures the models whose speed here is not known yet, and shows the better times."""
+        """Measures what is on this machine and has no speed yet, the chosen one first; shows the better times."""
         yield {self._view.models: gr.skip()}
         if not uploaded or not Path(uploaded).is_file():
             return
         try:
             header = read_header(Path(uploaded), self._studio.settings.limits)
-            for release in self._studio.manifest.releases:
-                if self._studio.speeds.of(release) is None:
-                    self._studio.speeds.measure(self._studio.models.get(release.id))
-                    yield {self._view.models: self._table(model_id, header)}
+            for release in self._chosen_first(model_id):
+                if self._studio.speeds.of(release) is None and self._studio.zoo.files.is_here(release.weights):
+                    self._studio.speeds.measure(release, self._studio.models.get(release.id))
+                    yield {self._view.models: self._table(header)}
         except Exception as error:  # said to the visitor as a sentence, logged where it is a bug
             raise spoken_error(failure_sentence(error)) from error
 
@@ -122,10 +99,14 @@ class UpscaleHandlers:
             self._view.status: gr.update(value=panel(text.WAITING), visible=True),
             self._view.outcome: "",
             **self._buttons(is_running=True),
-            **self._idle_spot(),
+            **self.closer.idle(),
+            **self.full.idle(is_waiting=True),
+            self._view.full.also_status: gr.update(visible=False),
         }
 
-    def run(self, uploaded: str | None, model_id: str, save_as: str, place: Place | None) -> Generator[Updates]:
+    def run(
+        self, uploaded: str | None, model_id: str, save_as: str, against: str, place: Place | None
+    ) -> Generator[Updates]:
         """Upscales the photo; closing it stops the computation and removes what it has written."""
         view = self._view
         try:
@@ -134,15 +115,15 @@ class UpscaleHandlers:
                 job = upscale_photo(self._studio, order, Path(folder))
                 try:
                     while True:
-                        yield {view.status: _stage_panel(next(job))}
+                        yield {view.status: stage_panel(next(job))}
                 except StopIteration as end:
                     finished: Finished = end.value
                 finally:
                     job.close()
-                yield self._shown(finished, place, Path(folder))
+                yield self._shown(finished, against, place, Path(folder))
         except Exception as error:  # said to the visitor as a sentence, logged where it is a bug
             sentence = failure_sentence(error)
-            yield {view.status: panel(sentence, "error"), **self._buttons(is_running=False)}
+            yield {view.status: panel(sentence, "error"), **self.not_started()}
             raise spoken_error(sentence) from error
 
     def cancelled(self) -> Updates:
@@ -153,99 +134,59 @@ class UpscaleHandlers:
         return {
             self._view.status: gr.update(visible=False),
             self._view.outcome: panel(text.CANCELLED, "quiet"),
-            **self._buttons(is_running=False),
+            **self.not_started(),
         }
 
     def not_started(self) -> Updates:
         """Puts the buttons back after a job that failed or was not taken into the queue."""
-        return self._buttons(is_running=False)
+        return {**self._buttons(is_running=False), **self.full.idle()}
 
-    def _shown(self, finished: Finished, place: Place | None, folder: Path) -> Updates:
+    def _shown(self, finished: Finished, against: str, place: Place | None, folder: Path) -> Updates:
         view, release = self._view, finished.release
-        label, scale = release.label, release.variant.spec.scale
-        enlarged = enlarge(finished.photo, scale)
+        enlarged = enlarge(finished.photo, release.variant.spec.scale)
+        pair = Pair(before=enlarged, after=finished.result, before_name=text.BEFORE, after_name=release.label)
         updates: Updates = {
             view.status: "",
             view.result: gr.update(visible=True),
             view.result_facts: facts_card(_result_facts(finished), _result_notices(finished)),
-            view.comparison: compare_value(result_views(enlarged, finished.result, folder, label)),
+            view.result_of: release.id,
+            view.comparison: compare_value(result_views(pair, folder)),
             view.download: str(finished.file.path),
-            view.models: self._table(release.id, finished.photo),
+            view.kit: offer_value(kit_offer(release)),
+            view.models: self._table(finished.photo),
+            **self.full.after_run(release.id),
             **self._buttons(is_running=False),
         }
         if place is not None:
             self._studio.kept.put(place.photo, release.id, finished.result)
-            updates[view.spot_comparison] = self._cut(finished.photo, finished.result, release.id, place.spot, folder)
+            updates |= self.closer.after_run(release, against, place, finished.photo, folder)
         return updates
 
-    def _cut(self, photo: Picture, result: Picture, model_id: str, spot: Spot, folder: Path) -> dict[str, Any]:
-        release = self._studio.manifest.release(model_id)
-        scale = release.variant.spec.scale
-        box = spot_box(photo.height, photo.width, spot)
-        comparison = spot_comparison(
-            enlarge(crop(photo, box), scale),
-            crop(result, box.scaled(scale)),
-            folder,
-            after_name=release.label,
-            note=text.SPOT_FROM_RESULT.format(model=release.label),
-        )
-        return compare_value(comparison)
+    def _chosen_first(self, model_id: str) -> Sequence[Release]:
+        return sorted(self._studio.manifest.releases, key=lambda release: release.id != model_id)
 
-    def _computed(
-        self, photo: Picture, model_id: str, spot: Spot, folder: Path
-    ) -> Generator[Updates, None, dict[str, Any]]:
-        release = self._studio.manifest.release(model_id)
-        model = self._studio.models.get(model_id)
-        part = crop(photo, spot_box(photo.height, photo.width, spot))
-        seconds = 0.0
-        with closing(upscale(part, model.engine, model.tiling)) as work:
-            while True:
-                try:
-                    tile = next(work)
-                except StopIteration as end:
-                    sharp: Picture = end.value
-                    break
-                seconds = tile.seconds
-                words = text.TRYING_PART.format(done=tile.done, total=tile.total)
-                yield {self._view.try_spot: gr.update(value=words, interactive=False)}
-        self._studio.speeds.record(release, part.height, part.width, seconds)
-        duration = text.duration_text(seconds)
-        comparison = spot_comparison(
-            enlarge(part, release.variant.spec.scale),
-            sharp,
-            folder,
-            after_name=release.label,
-            note=text.SPOT_FROM_MODEL.format(
-                model=release.label, width=part.width, height=part.height, duration=duration
-            ),
-        )
-        return compare_value(comparison)
+    def _table(self, photo: Header | Picture | None) -> dict[str, Any]:
+        return gr.update(table=table_html(model_groups(self._studio, photo), time_note(self._studio, photo)))
 
-    def _table(self, model_id: str, photo: Header | Picture | None) -> dict[str, Any]:
-        rows, note = model_rows(self._studio, photo), time_note(self._studio, photo)
-        return gr.update(table=table_html(rows, model_id, note))
-
-    def _emptied(self, model_id: str) -> Updates:
+    def _emptied(self) -> Updates:
         view = self._view
         return {
             view.facts: gr.update(value="", visible=False),
-            view.models: self._table(model_id, None),
+            view.models: self._table(None),
             view.run: gr.update(interactive=False, visible=True),
             view.cancel: gr.update(visible=False),
             view.status: gr.update(value="", visible=True),
             view.outcome: "",
             view.welcome: gr.update(visible=True),
             view.result: gr.update(visible=False),
-            view.closer: gr.update(visible=False),
+            view.result_of: None,
             view.comparison: None,
-            view.spot_comparison: None,
             view.download: None,
-            view.place: None,
-            **self._idle_spot(),
+            view.kit: None,
+            view.full.also_status: "",
+            **self.full.idle(),
+            **self.closer.emptied(),
         }
-
-    def _idle_spot(self) -> Updates:
-        return {self._view.try_spot: gr.update(value=text.TRY_SPOT, interactive=True)}
 
     def _buttons(self, *, is_running: bool) -> Updates:
         return {
@@ -256,12 +197,6 @@ class UpscaleHandlers:
 
 def _work_folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="psr-job-")
-
-
-def _stage_panel(stage: Stage) -> str:
-    if not stage.total:
-        return panel(stage.words)
-    return progress_panel(stage.words, stage.detail, stage.done, stage.total)
 
 
 def _result_facts(finished: Finished) -> list[str]:

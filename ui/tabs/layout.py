@@ -10,16 +10,41 @@ from ui import text
 from ui.cards import limits_card, section_head
 from ui.studio import Studio
 from ui.tabs.place import Place
-from ui.tabs.rows import model_rows, time_note
+from ui.tabs.rows import compare_choices, model_groups, time_note
 from ui.widgets.compare import compare_view
+from ui.widgets.download import download_button
 from ui.widgets.models import model_table, table_html
 from ui.widgets.spot import spot_picker
 
-__all__ = ["EXAMPLES", "UpscaleView", "lay_out"]
+__all__ = ["EXAMPLES", "AgainstView", "CloserView", "UpscaleView", "lay_out"]
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 """Public-domain photos that a visitor can try; NOTICE.md says whose."""
 _EXTENSIONS = [".jpg", ".jpeg", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloserView:
+    """The close look at a square of the photo."""
+
+    column: gr.Column
+    against: gr.Dropdown
+    picker: gr.HTML
+    try_spot: gr.Button
+    comparison: gr.HTML
+    place: gr.State
+    shown: gr.State
+    """What the comparison shows, as a key that another choice changes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgainstView:
+    """What the full result is compared with."""
+
+    against: gr.Dropdown
+    also_run: gr.Button
+    also_cancel: gr.Button
+    also_status: gr.HTML
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +63,13 @@ class UpscaleView:
     welcome: gr.HTML
     result: gr.Column
     result_facts: gr.HTML
+    result_of: gr.State
+    """Id of the model whose result is on screen, or None."""
     comparison: gr.HTML
     download: gr.DownloadButton
-    closer: gr.Column
-    picker: gr.HTML
-    try_spot: gr.Button
-    spot_comparison: gr.HTML
-    place: gr.State
+    kit: gr.HTML
+    full: AgainstView
+    closer: CloserView
 
 
 def lay_out(studio: Studio) -> UpscaleView:
@@ -58,9 +83,8 @@ def lay_out(studio: Studio) -> UpscaleView:
                     (gr.Button(value=path.stem.capitalize(), icon=str(path), size="sm", min_width=80), path)
                     for path in sorted(EXAMPLES.glob("*.jpg"))
                 )
-            chosen = studio.manifest.default.id
-            table = table_html(model_rows(studio, None), chosen, time_note(studio, None))
-            models = model_table(chosen, table, "models")
+            table = table_html(model_groups(studio, None), time_note(studio, None))
+            models = model_table(studio.manifest.default.id, table, "models")
             save_as = gr.Dropdown(
                 choices=list(text.FORMAT_CHOICES),
                 value=text.AS_THE_PHOTO,
@@ -77,16 +101,12 @@ def lay_out(studio: Studio) -> UpscaleView:
             with gr.Column(visible=False, elem_id="result") as result:
                 with gr.Row(elem_id="result-head"):
                     result_facts = gr.HTML(elem_id="result-facts", apply_default_css=False)
-                    download = gr.DownloadButton(text.DOWNLOAD, variant="primary", elem_id="download", scale=0)
+                    with gr.Row(elem_id="result-files"):
+                        download = gr.DownloadButton(text.DOWNLOAD, variant="primary", elem_id="download", scale=0)
+                        kit = download_button("result-kit")
+                full = _lay_out_against(studio)
                 comparison = compare_view("comparison")
-            with gr.Column(visible=False, elem_id="closer") as closer:
-                gr.HTML(section_head(text.CLOSER, text.CLOSER_HELP), apply_default_css=False)
-                with gr.Row(elem_id="closer-row", equal_height=False):
-                    with gr.Column(scale=4, min_width=200):
-                        picker = spot_picker("picker")
-                        try_spot = gr.Button(text.TRY_SPOT, size="md", elem_id="try-spot")
-                    with gr.Column(scale=5, min_width=280):
-                        spot_comparison = compare_view("spot-comparison")
+            closer = _lay_out_closer(studio)
     return UpscaleView(
         photo=photo,
         examples=examples,
@@ -100,13 +120,55 @@ def lay_out(studio: Studio) -> UpscaleView:
         welcome=welcome,
         result=result,
         result_facts=result_facts,
+        result_of=gr.State(None),
         comparison=comparison,
         download=download,
+        kit=kit,
+        full=full,
         closer=closer,
+    )
+
+
+def _lay_out_against(studio: Studio) -> AgainstView:
+    with gr.Row(elem_id="against-row", equal_height=False):
+        against = _against(studio, "against")
+        also_run = gr.Button(text.ALSO_RUN, visible=False, elem_id="also-run", scale=0)
+        also_cancel = gr.Button(text.CANCEL, variant="stop", visible=False, elem_id="also-cancel", scale=0)
+    also_status = gr.HTML(elem_id="also-status", apply_default_css=False)
+    return AgainstView(against=against, also_run=also_run, also_cancel=also_cancel, also_status=also_status)
+
+
+def _lay_out_closer(studio: Studio) -> CloserView:
+    with gr.Column(visible=False, elem_id="closer") as column:
+        with gr.Row(elem_id="closer-head", equal_height=False):
+            gr.HTML(section_head(text.CLOSER, text.CLOSER_HELP), apply_default_css=False)
+            against = _against(studio, "spot-against")
+        with gr.Row(elem_id="closer-row", equal_height=False):
+            with gr.Column(scale=4, min_width=200):
+                picker = spot_picker("picker")
+                try_spot = gr.Button(text.TRY_SPOT, size="md", elem_id="try-spot")
+            with gr.Column(scale=5, min_width=280):
+                comparison = compare_view("spot-comparison")
+    return CloserView(
+        column=column,
+        against=against,
         picker=picker,
         try_spot=try_spot,
-        spot_comparison=spot_comparison,
+        comparison=comparison,
         place=gr.State(None, delete_callback=partial(_forget, studio)),
+        shown=gr.State(""),
+    )
+
+
+def _against(studio: Studio, elem_id: str) -> gr.Dropdown:
+    return gr.Dropdown(
+        choices=compare_choices(studio, studio.manifest.default.id),
+        value=text.BICUBIC,
+        label=text.COMPARE_WITH,
+        filterable=False,
+        elem_id=elem_id,
+        elem_classes="against",
+        min_width=180,
     )
 
 

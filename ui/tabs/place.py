@@ -13,3 +13,7 @@ class Place:
 
     photo: str
     spot: Spot = CENTRE
+
+    def key(self, model_id: str, against: str) -> str:
+        """Returns what a close look shows, as a word that differs where the look does."""
+        return f"{self.photo} {self.spot.x} {self.spot.y} {model_id} {against}"

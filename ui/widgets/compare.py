@@ -1,4 +1,4 @@
-"""Before and after under one divider, with a difference map: lossless, and usable by keyboard.
+"""Before and after under one divider, with difference maps: lossless, and usable by keyboard.
 
 ``gr.ImageSlider`` 6.31 has neither alternative text nor a divider that the keyboard can move, and makes WebP of what
 it is given; this component shows the PNG files as they are. The widgets here are ``gr.HTML`` with a template and not
@@ -14,7 +14,7 @@ import gradio as gr
 
 from ui import text
 
-__all__ = ["Comparison", "compare_value", "compare_view", "file_value"]
+__all__ = ["Comparison", "Difference", "compare_value", "compare_view", "file_value"]
 
 _TEMPLATE = """
 ${value ? `
@@ -26,20 +26,28 @@ ${value ? `
     <span class="compare-tag compare-tag-after" aria-hidden="true">${value.after_name}</span>
     <span class="compare-line" aria-hidden="true"></span>
     <input class="compare-range" type="range" min="0" max="100" step="0.5" value="50" aria-label="${value.slider}">
-    ${value.difference ? `<img class="compare-difference" src="${value.difference.url}"
-      alt="${value.difference_alt}" draggable="false">` : ``}
+    ${value.differences.map((map) => `<img class="compare-difference" src="${map.picture.url}"
+      alt="${map.alt}" draggable="false">`).join('')}
   </div></div>
   <figcaption>
     <span class="compare-note">${value.note}</span>
+    <span class="compare-buttons">
     <button type="button" class="compare-button compare-actual" aria-pressed="false">${value.actual_name}</button>
-    ${value.difference ? `<button type="button" class="compare-button compare-toggle" aria-pressed="false"
-      >${value.difference_name}</button>` : ``}
+    ${value.differences.map((map) => `<button type="button" class="compare-button compare-toggle"
+      aria-pressed="false">${map.name}</button>`).join('')}
+    </span>
   </figcaption>
 </figure>` : ``}
 """
 
 _ON_LOAD = """
 const figure = () => element.querySelector('.compare');
+const toggles = () => [...element.querySelectorAll('.compare-toggle')];
+const show = (index) => {  // which difference map, -1 for none
+  toggles().forEach((one, at) => one.setAttribute('aria-pressed', String(at === index)));
+  element.querySelectorAll('.compare-difference').forEach((one, at) => one.classList.toggle('is-shown', at === index));
+  figure().classList.toggle('is-difference', index >= 0);
+};
 element.addEventListener('input', (event) => {
   if (event.target.matches('.compare-range')) {
     figure().style.setProperty('--divide', event.target.value + '%');
@@ -49,11 +57,11 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('.compare-button');
   if (!button) return;
   const on = button.getAttribute('aria-pressed') !== 'true';
-  button.setAttribute('aria-pressed', String(on));
   if (button.matches('.compare-toggle')) {
-    figure().classList.toggle('is-difference', on);
+    show(on ? toggles().indexOf(button) : -1);
     return;
   }
+  button.setAttribute('aria-pressed', String(on));
   figure().style.setProperty('--dots', window.devicePixelRatio);
   figure().classList.toggle('is-actual', on);
   const frame = element.querySelector('.compare-frame');
@@ -67,28 +75,36 @@ watch('value', () => {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A difference map: its PNG, and by how much it is amplified."""
+
+    picture: Path
+    gain: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Two pictures of one size that are shown over each other.
 
     Attributes:
-        before: PNG of bicubic enlargement.
-        after: PNG of the model's result.
+        before: PNG of what the result is compared with.
+        after: PNG of the result.
         height: Rows of both.
         width: Columns of both.
-        after_name: What made the result, as a short tag.
+        before_name: What made the one, as a short tag.
+        after_name: What made the other.
         note: A sentence under the pictures.
-        difference: PNG of the difference map, or None.
-        difference_name: What the button says that shows it.
+        differences: Maps of where the two differ.
     """
 
     before: Path
     after: Path
     height: int
     width: int
+    before_name: str
     after_name: str
     note: str
-    difference: Path | None = None
-    difference_name: str = ""
+    differences: tuple[Difference, ...] = ()
 
 
 def compare_view(elem_id: str) -> gr.HTML:
@@ -98,25 +114,36 @@ def compare_view(elem_id: str) -> gr.HTML:
 
 def compare_value(comparison: Comparison) -> dict[str, Any]:
     """Returns a comparison as the component shows it, all words escaped."""
-    difference = comparison.difference
+    before, after = comparison.before_name, comparison.after_name
     return {
         "before": file_value(comparison.before),
         "after": file_value(comparison.after),
-        "difference": None if difference is None else file_value(difference),
+        "differences": [_difference_value(one, comparison) for one in comparison.differences],
         "height": comparison.height,
         "width": comparison.width,
-        "before_name": html.escape(text.BEFORE),
-        "after_name": html.escape(comparison.after_name),
+        "before_name": html.escape(before),
+        "after_name": html.escape(after),
         "note": html.escape(comparison.note),
-        "difference_name": html.escape(comparison.difference_name),
         "actual_name": html.escape(text.ACTUAL_PIXELS),
-        "slider": html.escape(text.COMPARE_SLIDER),
-        "before_alt": html.escape(text.BEFORE_ALT),
-        "after_alt": html.escape(text.AFTER_ALT),
-        "difference_alt": html.escape(text.DIFFERENCE_ALT),
+        "slider": html.escape(text.COMPARE_SLIDER.format(before=before, after=after)),
+        "before_alt": html.escape(_alt(before)),
+        "after_alt": html.escape(_alt(after)),
     }
 
 
 def file_value(path: Path) -> dict[str, Any]:
     """Returns a file in the form in which Gradio copies it to its cache and gives it an address."""
     return {"path": str(path), "orig_name": path.name, "meta": {"_type": "gradio.FileData"}}
+
+
+def _difference_value(difference: Difference, comparison: Comparison) -> dict[str, Any]:
+    alt = text.DIFFERENCE_ALT.format(after=comparison.after_name, before=comparison.before_name, gain=difference.gain)
+    return {
+        "picture": file_value(difference.picture),
+        "name": html.escape(text.DIFFERENCE.format(gain=difference.gain)),
+        "alt": html.escape(alt),
+    }
+
+
+def _alt(name: str) -> str:
+    return text.PICTURE_ALT.format(name=text.BICUBIC_ALT if name == text.BEFORE else name)

@@ -1,0 +1,126 @@
+"""The zoo's table and plot, from the manifest alone."""
+
+from typing import Final
+
+from ui import text
+from ui.tabs.rows import families
+from ui.widgets.plot import Point, plot_html
+from ui.widgets.variants import Cell, Column, VariantRow, variants_html
+from zoo.card import heads_text
+from zoo.manifest import Manifest
+from zoo.release import Metric, Release
+
+__all__ = ["main_dataset", "plot_of", "table_of", "whole_of"]
+
+_DATASETS: Final = ("Kodak24", "Set5")
+"""Set5 chose the weights, so scores on it are a little too good; it stands in where the other one was not measured."""
+
+
+def main_dataset(releases: tuple[Release, ...]) -> str:
+    """Returns the data set by which variants are compared: the first one on which any of them was measured."""
+    return next((name for name in _DATASETS if any(one.metric(name) for one in releases)), _DATASETS[-1])
+
+
+def whole_of(manifest: Manifest, release: Release) -> Release | None:
+    """Returns the whole network of a release's family: what it was compressed from, or itself; None if unknown."""
+    known = {one.id: one for one in manifest.releases}
+    one, steps = release, 0
+    while one.compression is not None and steps <= len(known):
+        parent = known.get(one.parent or "")
+        if parent is None:
+            return None
+        one, steps = parent, steps + 1
+    return one
+
+
+def table_of(manifest: Manifest) -> str:
+    """Returns the table of all variants."""
+    dataset = main_dataset(manifest.releases)
+    notes = [text.TABLE_HELP.format(dataset=dataset)]
+    machines = dict.fromkeys(one.speed.machine for one in manifest.releases if one.speed)
+    notes += [text.SPEED_NOTE.format(machine="; ".join(machines))] if machines else []
+    return variants_html(_COLUMNS, [_row(manifest, one, dataset) for one in manifest.releases], notes)
+
+
+def plot_of(manifest: Manifest) -> str:
+    """Returns the plot of size against PSNR, or nothing where no variant was measured."""
+    dataset = main_dataset(manifest.releases)
+    names = {one.id: family[0].label for family in families(manifest.releases) for one in family}
+    points: list[Point] = []
+    missing: list[str] = []
+    metrics: list[Metric] = []
+    for release in manifest.releases:
+        metric = release.metric(dataset)
+        if metric is None:
+            missing.append(release.label)
+            continue
+        metrics.append(metric)
+        points.append(
+            Point(
+                id=release.id,
+                label=release.label,
+                family=names[release.id],
+                size_bytes=release.size_bytes,
+                psnr_db=metric.psnr_db,
+                has_package=release.package is not None,
+            )
+        )
+    if not points:
+        return ""
+    scores = {metric.bicubic_psnr_db for metric in metrics}  # one for each scale
+    note = text.PLOT_MISSING.format(dataset=dataset, labels=", ".join(missing)) if missing else ""
+    return plot_html(points, dataset, scores.pop() if len(scores) == 1 else None, note)
+
+
+_COLUMNS: Final = (
+    Column(words="Variant"),
+    Column(words="Kodak24", unit="dB", first="descending"),
+    Column(words="Δ", unit="dB", first="descending"),
+    Column(words="Set5", unit="dB", first="descending"),
+    Column(words="File", unit="MB"),
+    Column(words="Package", unit="MB"),
+    Column(words="Time", unit="s/MP"),
+    Column(words="Stored", unit="as", is_number=False),
+    Column(words="Heads", first="descending"),
+    Column(words="Param.", unit="M"),
+    Column(words="Sparsity", unit="%", first="descending"),
+    Column(words="Gate B", unit="dB", first="descending"),
+    Column(words="Steps", unit="of 255"),
+)
+
+
+def _row(manifest: Manifest, release: Release, dataset: str) -> VariantRow:
+    spec, package, speed = release.variant.spec, release.coreml, release.speed
+    heads = [count for stage in spec.heads for count in stage]
+    cells = (
+        _number(_score(release, "Kodak24"), 2),
+        _difference(manifest, release, dataset),
+        _number(_score(release, "Set5"), 2),
+        _number(release.size_bytes / 1e6, 2),
+        _number(None if package is None else package.package_bytes / 1e6, 2),
+        _number(None if speed is None else speed.seconds_per_megapixel, 1),
+        Cell(shown=release.variant.precision, order=release.variant.precision),
+        Cell(shown=heads_text(spec), order=sum(heads) / len(heads)),
+        _number(release.parameters / 1e6, 2),
+        _number(100 * release.cost.sparsity, 1),
+        _number(None if package is None else package.proof.gate_b_db, 1),
+        _number(None if package is None else package.proof.max_lsb, 0),
+    )
+    return VariantRow(id=release.id, label=release.label, cells=cells)
+
+
+def _score(release: Release, dataset: str) -> float | None:
+    metric = release.metric(dataset)
+    return None if metric is None else metric.psnr_db
+
+
+def _difference(manifest: Manifest, release: Release, dataset: str) -> Cell:
+    whole = whole_of(manifest, release)
+    score, of_whole = _score(release, dataset), None if whole is None else _score(whole, dataset)
+    if score is None or of_whole is None:
+        return _number(None, 2)
+    return Cell(shown=text.change_text(score - of_whole), order=round(score - of_whole, 4))
+
+
+def _number(value: float | None, digits: int) -> Cell:
+    return Cell(shown=text.NO_TIME, order=None) if value is None else Cell(shown=f"{value:.{digits}f}", order=value)
