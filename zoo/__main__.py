@@ -58,6 +58,7 @@ def _add_making(commands: _Commands) -> None:
     release.add_argument("--trained", required=True, help="name of the training run, such as photos39")
     release.add_argument("--precision", choices=("float32", "float16"), default="float16")
     release.add_argument("--parent", help="id of the release that it was grown from")
+    release.add_argument("--earlier-steps", type=int, default=0, help="steps of the runs that this one went on from")
     release.add_argument("--selected-on", required=True, help="data set whose score chose the weights")
     release.add_argument("--recipe", required=True, help="the options of the run, in one phrase")
     release.add_argument("--training-data", required=True, help="one phrase that names the data and its source")

@@ -13,8 +13,9 @@ from typing import Any, Final, cast
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from sr_core.coreml.proof import EXACT_DB, floors_for
 from sr_core.errors import ModelError, OptionError, UnknownModelError
-from zoo.release import FileRecord, Release
+from zoo.release import CoreMLRecord, FileRecord, Release
 
 __all__ = [
     "BUILTIN",
@@ -194,7 +195,24 @@ def _check(record: Mapping[str, Any], release: Release) -> None:
         raise ModelError(f"The manifest must list exactly one weight file for {release.id}.")
     if formats.count("mlpackage.zip") != (release.coreml is not None):
         raise ModelError(f"The manifest must list a Core ML package for {release.id} just where it describes one.")
+    if release.coreml is not None:
+        _check_proof(release, release.coreml)
     for file in release.files:
         path = PurePosixPath(file.path)
         if path.is_absolute() or ".." in path.parts:
             raise ModelError(f"The manifest names the file {file.path!r}, which is not inside its folder.")
+
+
+def _check_proof(release: Release, record: CoreMLRecord) -> None:
+    """Refuses a package whose recorded proof is below the floors, so that none is ever offered."""
+    proof, floors = record.proof, floors_for(release.variant.precision, record.compute)
+    screen_db = EXACT_DB if proof.screen_db is None else proof.screen_db
+    extreme_db = min(proof.gate_b_saturated_db, proof.gate_b_black_db)
+    if (
+        proof.gate_a_db < floors.gate_a_db
+        or proof.gate_b_db < floors.gate_b_natural_db
+        or extreme_db < floors.gate_b_extreme_db
+        or screen_db < floors.screen_db
+        or proof.max_lsb > floors.max_lsb
+    ):
+        raise ModelError(f"The manifest lists a Core ML package of {release.id} that did not pass its gates.")

@@ -80,6 +80,22 @@ def test_a_package_and_its_description_come_together(manifest: Manifest, packed:
             load_manifest(path)
 
 
+@pytest.mark.parametrize(
+    "low",
+    [
+        {"gate_a_db": 149.0}, {"gate_b_db": 59.0}, {"gate_b_saturated_db": 59.0}, {"gate_b_black_db": 59.0},
+        {"screen_db": 49.0}, {"max_lsb": 5},
+    ],
+)  # fmt: skip
+def test_a_package_below_its_floor_is_never_offered(packed: Release, tmp_path: Path, low: dict[str, Any]) -> None:
+    assert packed.coreml is not None
+    path = tmp_path / "manifest.json"
+    poor = replace(packed, coreml=replace(packed.coreml, proof=replace(packed.coreml.proof, **low)))
+    save_manifest(Manifest(releases=(poor,)), path)
+    with pytest.raises(ModelError, match="did not pass its gates"):
+        load_manifest(path)
+
+
 class TestSchema:
     """The published JSON Schema, asked through another library than the one that reads manifests."""
 

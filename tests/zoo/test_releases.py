@@ -1,5 +1,6 @@
 """What every release that ships must do, on photos that ship with the project."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from zoo.catalogue import load_model
 from zoo.files import EmbeddedFiles
 from zoo.manifest import load_manifest
 from zoo.release import Release
+from zoo.workshop.packages import Networks, cut_tiles, prove_again
 
 RELEASES = load_manifest().releases
 
@@ -51,6 +53,11 @@ def test_any_size_comes_out_at_the_claimed_scale(model: LoadedModel, release: Re
     assert result.shape == (size[0] * scale, size[1] * scale, 3)
 
 
+def is_cut(release: Release) -> bool:
+    """Whether weights were removed without training again, which costs quality on purpose."""
+    return release.compression is not None and release.compression.method != "quantize"
+
+
 def test_it_restores_more_than_bicubic_does(model: LoadedModel, release: Release) -> None:
     scale = release.variant.spec.scale
     truth = photo("astronaut")[40:200, 100:260]
@@ -60,13 +67,13 @@ def test_it_restores_more_than_bicubic_does(model: LoadedModel, release: Release
         psnr_db(result, truth, data_range=255, border=scale, channels="y")
         for result in (enlarge(model, np.asarray(low)), floor)
     ]
-    assert scores[0] > scores[1] + 1.0
+    assert scores[0] > scores[1] + (0.0 if is_cut(release) else 1.0)
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (90, 120, 150)])
-def test_a_flat_colour_stays_what_it_is(model: LoadedModel, colour: tuple[int, int, int]) -> None:
+def test_a_flat_colour_stays_what_it_is(model: LoadedModel, release: Release, colour: tuple[int, int, int]) -> None:
     result = enlarge(model, np.full((40, 40, 3), colour, np.uint8)).astype(int)
-    assert np.abs(result - colour).max() <= 3  # corners included; both models were measured at 1 or 0
+    assert np.abs(result - colour).max() <= (20 if is_cut(release) else 3)  # corners included
 
 
 def test_the_fast_engine_computes_what_the_module_does(model: LoadedModel, release: Release) -> None:
@@ -94,3 +101,33 @@ def test_no_seam_shows_at_the_recorded_overlap(model: LoadedModel) -> None:
 def test_the_seam_metric_sees_tiles_that_do_not_overlap(model: LoadedModel) -> None:
     picture = Picture(pixels=photo("cat")[60:140, 100:228], bit_depth=8)
     assert seam_report(picture, model.engine, Tiling(tile=64, overlap=0)).max > 0.5
+
+
+@pytest.mark.slow
+def test_its_package_passes_the_gates(release: Release) -> None:
+    """All three, on a few of the tiles that the recorded figures are from; raises below a floor."""
+    record, file = release.coreml, release.package
+    if record is None or file is None:
+        assert release.variant.precision == "float16", "what is quantized is made for phones"
+        return
+    files = EmbeddedFiles()
+    own = load_weights(files.path_of(release.weights, release.id), release.variant)
+    source = next(one for one in RELEASES if one.id == record.proof.reference)
+    original = load_weights(files.path_of(source.weights, source.id), source.variant)
+    tiles = cut_tiles([photo("cat")], record.tile, "the cat")
+    few = replace(tiles, natural=tiles.natural[4:5], saturated=tiles.saturated[5:7], black=tiles.black[1:])
+    networks = Networks(own=own, original=original, original_id=source.id)
+    proof = prove_again(release, record, files.path_of(file, release.id), networks, few)
+    assert proof.gate_a_db >= 90
+    assert proof.max_lsb <= record.proof.max_lsb
+    assert abs(proof.gate_b_db - record.proof.gate_b_db) < 10
+
+
+def test_int8_of_the_light_model_is_small() -> None:
+    sizes = [
+        release.coreml.package_bytes
+        for release in RELEASES
+        if release.variant.family == "swinir-light" and release.variant.precision == "int8" and release.coreml
+    ]
+    assert sizes
+    assert max(sizes) <= 2_000_000

@@ -169,13 +169,13 @@ class _Builder:
         variant = replace(variant, spec=module.spec)
         before = self._stored(variant.id)
         if before and before.compression == record and self._is_intact(before) and not self._options.is_fresh:
-            return before, "weights are there"
+            return self._worded(before, planned), "weights are there"
         file = store_weights(module, variant, self._whole.training, self._folder)
+        if before and before.weights.sha256 == file.sha256:  # made again, and nothing changed
+            return self._worded(replace(before, compression=record), planned), "the same weights again"
         release = replace(
             self._whole,
             variant=variant,
-            label=f"{self._whole.label}, {planned.words}",
-            recommended_for=planned.recommended_for,
             parent=parent.id,
             compression=record,
             cost=cost_record(module.spec, self._whole.variant.spec, zeros),
@@ -185,16 +185,7 @@ class _Builder:
             speed=None,
             coreml=None,
         )
-        release = replace(release, description=f"{self._whole.label} with {compression_text(release)}.")
-        if before and before.weights.sha256 == file.sha256:  # made again, and nothing changed
-            release = replace(
-                before,
-                label=release.label,
-                description=release.description,
-                recommended_for=release.recommended_for,
-                compression=record,
-            )
-        return release, f"weights of {file.bytes:,} bytes"
+        return self._worded(release, planned), f"weights of {file.bytes:,} bytes"
 
     def pack(self, planned: PlannedVariant) -> tuple[Release, str]:
         """Returns the release with its Core ML package, proven, or without one where none is planned."""
@@ -276,6 +267,15 @@ class _Builder:
             case "quantize":
                 module = quantize(module, planned.precision)
         return module, record
+
+    def _worded(self, release: Release, planned: PlannedVariant) -> Release:
+        """Returns the release with what the plan says of it."""
+        return replace(
+            release,
+            label=f"{self._whole.label}, {planned.words}",
+            recommended_for=planned.recommended_for,
+            description=f"{self._whole.label} with {compression_text(release)}.",
+        )
 
     def _parent(self, planned: PlannedVariant) -> Release:
         """Returns what a variant is made from: the float16 variant of the same shape, or the whole network."""

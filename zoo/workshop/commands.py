@@ -116,7 +116,7 @@ def run_release(options: argparse.Namespace) -> None:
     module = load_weights(options.weights, trained)
     training = TrainingRecord(
         data=options.training_data,
-        steps=int(read_note(options.weights).get("steps", "0")),
+        steps=options.earlier_steps + int(read_note(options.weights).get("steps", "0")),
         selected_on=options.selected_on,
         recipe=options.recipe,
     )

@@ -52,7 +52,7 @@ def with_heads_removed(count: int, package: CoreMLCompute | None = None) -> Plan
     """Returns the variant with so many heads fewer in each block."""
     return PlannedVariant(
         words=f"{count} {'head' if count == 1 else 'heads'} fewer",
-        recommended_for="the smallest visible loss for its speed" if count == 1 else "studying what pruning costs",
+        recommended_for="a little less time" if count == 1 else "studying what pruning costs",
         method="heads-l1",
         amount=count,
         package=package,
@@ -62,15 +62,18 @@ def with_heads_removed(count: int, package: CoreMLCompute | None = None) -> Plan
 _WHOLE: Final = PlannedVariant(words="", recommended_for="", package="float16")
 _INT8: Final = PlannedVariant(
     words="int8",
-    recommended_for="apps: half the download, the same picture to the eye",
+    recommended_for="apps: half the download at no measurable loss",
     precision="int8",
     package="float16",
 )
 _PALETTE6: Final = PlannedVariant(
-    words="6-bit palette", recommended_for="experiments with small downloads", precision="palette6", package="float16"
+    words="6-bit palette", recommended_for="smaller downloads; experimental", precision="palette6", package="float16"
 )
 _PALETTE4: Final = PlannedVariant(
-    words="4-bit palette", recommended_for="seeing where storage goes too far", precision="palette4", package="float16"
+    words="4-bit palette",
+    recommended_for="the smallest download; experimental",
+    precision="palette4",
+    package="float16",
 )
 _SPARSE: Final = PlannedVariant(
     words="30 % zeros", recommended_for="contrast to removing heads", method="magnitude-l1", amount=0.3
@@ -82,11 +85,12 @@ PLANS: Final[Mapping[str, Sequence[PlannedVariant]]] = MappingProxyType(
             _WHOLE,
             _INT8,
             _PALETTE6,
+            _PALETTE4,
             with_heads_removed(1, package="float16"),
             replace(
                 with_heads_removed(1, package="float16"),
                 words="1 head fewer, int8",
-                recommended_for="apps that need the smaller one of the light models",
+                recommended_for="apps: a little less time",
                 precision="int8",
             ),
             *(with_heads_removed(count) for count in (2, 3, 4, 5)),

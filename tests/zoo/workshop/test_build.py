@@ -147,6 +147,18 @@ def test_a_second_build_makes_nothing_and_a_fresh_one_makes_the_same_bytes(built
     assert json.loads((built.home / "manifest.json").read_text()) == json.loads(document)
 
 
+def test_new_words_of_a_plan_reach_what_is_there(built: BuildOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = hashes(built)
+    other = replace(PLAN[2], recommended_for="something else")
+    monkeypatch.setattr(plans, "PLANS", {"tiny": (*PLAN[:2], other, *PLAN[3:])})
+    build(built, "tiny", quiet)
+    assert [release.recommended_for for release in releases(built)][2] == "something else"
+    assert hashes(built) == before
+    monkeypatch.setattr(plans, "PLANS", {"tiny": PLAN})
+    build(built, "tiny", quiet)
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("plan_of_tiny")
 def test_other_weights_are_not_taken_for_the_old_ones(built: BuildOptions, tmp_path: Path) -> None:
     other = replace(built, home=tmp_path, datasets=(), photos=built.photos)
