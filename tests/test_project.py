@@ -66,6 +66,12 @@ def test_files_stay_small() -> None:
 RELEASES = load_manifest().releases
 
 
+def test_the_folder_of_models_holds_what_is_listed_and_nothing_else() -> None:
+    listed = {file.path for release in RELEASES for file in release.files} | {f"{one.id}.md" for one in RELEASES}
+    found = {path.relative_to(BUILTIN).as_posix() for path in BUILTIN.rglob("*") if path.is_file()}
+    assert found == listed
+
+
 def test_the_readme_shows_the_models_that_ship() -> None:
     """After a change of the manifest, put the output of ``python -m zoo list --markdown`` there."""
     assert markdown_table(RELEASES) in (ROOT / "README.md").read_text(encoding="utf-8")

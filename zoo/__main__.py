@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias, get_args
+from typing import Protocol, get_args
 
 from sr_core.coreml.package import CoreMLCompute
 from sr_core.errors import SRError
@@ -18,7 +18,11 @@ from zoo.manifest import HOME, json_schema, load_manifest, release_json
 EXAMPLES = HOME.parent / "ui" / "examples"
 """Public-domain photos that ship with the project."""
 
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+class _Commands(Protocol):
+    """What argparse gives to add commands to."""
+
+    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser: ...  # noqa: A002
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,10 +4,19 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, assert_never
 
-from sr_core.spec import Precision, SwinIRSpec
+from sr_core.spec import Precision, SwinIRSpec, Task
 from zoo.release import FeatureRecord, Release, TilingRecord
 
-__all__ = ["compression_text", "heads_text", "markdown_table", "model_card", "release_table"]
+__all__ = [
+    "began_text",
+    "chosen_text",
+    "compression_text",
+    "heads_text",
+    "markdown_table",
+    "model_card",
+    "release_table",
+    "steps_text",
+]
 
 
 def model_card(release: Release) -> str:
@@ -35,11 +44,11 @@ def model_card(release: Release) -> str:
         ("Multiplications", f"{cost.macs_per_megapixel / 1e9:,.0f} billion for a megapixel of photo"),
         ("Weights", f"{release.weights.path}, {release.variant.precision}, {release.size_bytes:,} bytes"),
         ("sha256", f"`{release.weights.sha256}`"),
-        ("Began from", f"`{release.parent}`" if release.parent else "random weights"),
+        ("Began from", began_text(release)),
         ("Compression", compression_text(release)),
         ("Training data", release.training.data),
-        ("Training", f"{release.training.steps:,} steps; {release.training.recipe}"),
-        ("Chosen on", f"{release.training.selected_on}: scores on it are a little too good"),
+        ("Training", f"{steps_text(release)}; {release.training.recipe}"),
+        ("Chosen on", chosen_text(release)),
         ("Speed", _speed(release)),
         ("Licence", release.license),
         ("Tiles", f"{tiling.tile} pixels with {tiling.overlap} of overlap; {_seam(tiling)}"),
@@ -61,12 +70,42 @@ def model_card(release: Release) -> str:
     lines += [
         "## Limits",
         "",
-        "Trained on photos that were reduced with a bicubic filter. It sharpens what is there and adds plausible "
-        "detail; it cannot know what was lost, does not remove noise or compression marks, and must not be used "
-        "to read or identify what the photo does not show.",
+        f"{_LIMITS[release.variant.task]} {_NEVER}",
         "",
     ]
     return "\n".join(lines)
+
+
+_BICUBIC: Final = (
+    "Trained on photos that were reduced with a bicubic filter. It sharpens what is there and adds plausible detail; "
+    "it does not remove noise or compression marks."
+)
+_DEGRADED: Final = (
+    "Trained on photos that were blurred, reduced, made noisy and compressed at random. It removes such traces and "
+    "invents plausible detail in their place."
+)
+_LIMITS: Final[Mapping[Task, str]] = MappingProxyType(
+    {"classical": _BICUBIC, "lightweight": _BICUBIC, "real-world": _DEGRADED}
+)
+_NEVER: Final = "It cannot know what was lost, and must not be used to read or identify what the photo does not show."
+
+
+def began_text(release: Release) -> str:
+    """Returns what the weights began from."""
+    if release.parent:
+        return f"`{release.parent}`"
+    return "not stated" if release.training.steps is None else "random weights"
+
+
+def steps_text(release: Release) -> str:
+    """Returns how long the training was."""
+    return "steps not stated" if release.training.steps is None else f"{release.training.steps:,} steps"
+
+
+def chosen_text(release: Release) -> str:
+    """Returns on what the weights were chosen, and what that means for the scores."""
+    chosen = release.training.selected_on
+    return "not stated" if chosen is None else f"{chosen}: scores on it are a little too good"
 
 
 def heads_text(spec: SwinIRSpec) -> str:

@@ -33,7 +33,7 @@ __all__ = [
     "write_kit",
 ]
 
-STATEMENT: Final = "Verified with a reference interpreter of ML programs on Linux, not on a device."
+STATEMENT: Final = "Verified with a reference interpreter of ML programs, not on a device."
 
 BLENDING: Final = (
     "The page blends tiles as floats and rounds once. The package gives tiles of 8 bits, so the Swift file blends "

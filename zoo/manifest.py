@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
+from urllib.parse import quote
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -113,7 +114,7 @@ def json_schema() -> dict[str, Any]:
     definitions = schema.pop("$defs")
     record = definitions["Release"]
     record["properties"] = {**_DERIVED, **record["properties"]}
-    record["required"] = sorted({*record["required"], *_DERIVED})
+    record["required"] = sorted({*record["required"], *_DERIVED} - {"trainingIterations"})
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Manifest of a pocket super-resolution zoo",
@@ -135,7 +136,7 @@ _RESOURCE: Final[Mapping[str, Any]] = {
         "type": {"enum": ["safetensors", "mlpackage"]},
         "size": {"type": "integer", "minimum": 1},
         "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
-        "urls": {"type": "array", "items": {"type": "string"}},
+        "urls": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "uri-reference"}},
     },
     "required": ["platform", "type", "size", "sha256", "urls"],
     "additionalProperties": False,
@@ -149,11 +150,13 @@ _DERIVED: Final[Mapping[str, Any]] = {
     "inputChannels": {"type": "integer", "minimum": 1},
     "outputChannels": {"type": "integer", "minimum": 1},
     "resources": {"type": "array", "minItems": 1, "items": _RESOURCE},
-    "trainingIterations": {"type": "integer", "minimum": 0},
+    "images": {"type": "array", "maxItems": 0},
+    "trainingIterations": {"type": "integer", "minimum": 1},
     "dataset": {"type": "string"},
     "pretrainedModelG": {"type": ["string", "null"]},
 }
-"""The fields that are worked out from the others.
+"""The fields that are worked out from the others. Addresses are relative to the folder of the files, which on the
+Hub is that of the list.
 
 Source: OpenModelDB, src/lib/schema.ts (github.com/OpenModelDB/open-model-database), to whose
 platforms ``coreml`` is added.
@@ -171,7 +174,8 @@ def _derived(release: Release) -> dict[str, Any]:
         "inputChannels": spec.channels,
         "outputChannels": spec.channels,
         "resources": [_resource(file) for file in release.files],
-        "trainingIterations": release.training.steps,
+        "images": [],
+        **({"trainingIterations": release.training.steps} if release.training.steps else {}),
         "dataset": release.training.data,
         "pretrainedModelG": release.parent,
     }
@@ -179,16 +183,21 @@ def _derived(release: Release) -> dict[str, Any]:
 
 def _resource(file: FileRecord) -> dict[str, Any]:
     platform, kind = {"safetensors": ("pytorch", "safetensors"), "mlpackage.zip": ("coreml", "mlpackage")}[file.format]
-    return {"platform": platform, "type": kind, "size": file.bytes, "sha256": file.sha256, "urls": []}
+    return {"platform": platform, "type": kind, "size": file.bytes, "sha256": file.sha256, "urls": [quote(file.path)]}
 
 
 def _check(record: Mapping[str, Any], release: Release) -> None:
     """Refuses what no type can tell: fields that contradict each other, and files outside their folder."""
-    for key, expected in _derived(release).items():
-        if record.get(key) != expected:
+    for file in release.files:
+        path = PurePosixPath(file.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise ModelError(f"The manifest names the file {file.path!r}, which is not inside its folder.")
+    derived = _derived(release)
+    for key in _DERIVED:
+        if record.get(key) != derived.get(key):
             raise ModelError(
                 f"The manifest says {record.get(key)!r} as the {key} of a release, "
-                f"but its record describes {expected!r}."
+                f"but its record describes {derived.get(key)!r}."
             )
     formats = [file.format for file in release.files]
     if formats.count("safetensors") != 1:
@@ -197,10 +206,6 @@ def _check(record: Mapping[str, Any], release: Release) -> None:
         raise ModelError(f"The manifest must list a Core ML package for {release.id} just where it describes one.")
     if release.coreml is not None:
         _check_proof(release, release.coreml)
-    for file in release.files:
-        path = PurePosixPath(file.path)
-        if path.is_absolute() or ".." in path.parts:
-            raise ModelError(f"The manifest names the file {file.path!r}, which is not inside its folder.")
 
 
 def _check_proof(release: Release, record: CoreMLRecord) -> None:

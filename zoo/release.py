@@ -40,6 +40,8 @@ Bytes: TypeAlias = Annotated[int, Field(ge=1)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+ClassName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$")]
+InnerPath: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$")]
 Day: TypeAlias = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 
 
@@ -57,7 +59,7 @@ class FileRecord:
 class HashRecord:
     """A file inside a package: its path below the package, its length and its sha256."""
 
-    path: str
+    path: InnerPath
     bytes: Bytes
     sha256: Sha256
 
@@ -109,14 +111,15 @@ class TrainingRecord:
 
     Attributes:
         data: The training photos and their source.
-        steps: Steps of this network; those of a parent it was grown from are not counted in.
-        selected_on: The data set whose score chose the weights that are kept; scores on it are a little too good.
+        steps: Steps of this network; those of a parent it was grown from are not counted in. None when not stated.
+        selected_on: The data set whose score chose the weights that are kept; scores on it are a little too good. None
+            when not stated.
         recipe: The options of the run, in words.
     """
 
     data: str
-    steps: int
-    selected_on: str
+    steps: Annotated[int, Field(ge=1)] | None
+    selected_on: str | None
     recipe: str
 
 
@@ -175,7 +178,7 @@ class CostRecord:
 class FeatureRecord:
     """An input or output of a package: its name, its kind, and its size in pixels."""
 
-    name: str
+    name: ClassName
     kind: Literal["image RGB 8 bit"]
     height: int
     width: int
@@ -193,7 +196,8 @@ class ProofRecord:
         reference: Id of the release whose weights that float32 network has.
         screen_db: As typed and rounded to 8 bits, against the 8-bit picture that the page makes; None when equal.
         max_lsb: Largest difference of a value in that comparison, in steps of 1/255.
-        tiles: Which tiles these were.
+        tiles: Which tiles these were, in words.
+        tiles_sha256: And which exactly: of all their values.
         tool: What measured it.
     """
 
@@ -205,6 +209,7 @@ class ProofRecord:
     screen_db: float | None
     max_lsb: Count
     tiles: str
+    tiles_sha256: Sha256
     tool: str
 
 
@@ -239,12 +244,13 @@ class CoreMLRecord:
         rescale: The residual stream is multiplied by 2 to the power of minus this, so that float16 holds it.
         package_bytes: Length of the files of the unzipped package.
         contents: Those files.
-        is_experimental: Whether its format is known to fail on some devices.
+        is_experimental: Whether its format is known to fail on some devices, or not known to have been tried.
+        exporter: What wrote it.
         proof: What was proven of it.
         devices: Times measured on devices; empty until somebody who has one adds them.
     """
 
-    name: str
+    name: ClassName
     compute: CoreMLCompute
     min_ios: str
     specification_version: int
@@ -260,6 +266,7 @@ class CoreMLRecord:
     package_bytes: Bytes
     contents: tuple[HashRecord, ...]
     is_experimental: bool
+    exporter: str
     proof: ProofRecord
     devices: tuple[DeviceRecord, ...] = ()
 

@@ -22,7 +22,10 @@ from sr_core.coreml.package import SUFFIX, CoreMLCompute, package_name
 from sr_core.errors import OptionError, WeightsError
 from sr_core.spec import Variant
 
-__all__ = ["MIN_IOS", "ExportedPackage", "PackagePlan", "PackageText", "export_package", "rewrite"]
+__all__ = ["EXPORTER", "MIN_IOS", "ExportedPackage", "PackagePlan", "PackageText", "export_package", "rewrite"]
+
+EXPORTER: Final = "sr_core.coreml.export 1"
+"""The name and the version of the export; the version changes with what it writes."""
 
 MIN_IOS: Final = "16.0"
 NAMESPACE: Final = uuid.UUID("6f1d0f1e-9f0c-5d0f-8e53-7a1f0c7f5a64")

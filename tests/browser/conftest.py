@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from sr_core.infer.model import LoadedModel
 from tests.ui.loops import closed_event_loops
 from tests.ui.studio import Loader, family, manifest, zoo
 from ui.factory import create_app, serve
 from ui.settings import Settings
+from zoo.files import Zoo
 from zoo.manifest import Manifest
+from zoo.release import Release
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -52,19 +55,26 @@ class Site:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An app with two models of two scales that take their time."""
-    with served(tmp_path_factory.mktemp("server"), manifest(), Loader(seconds=0.004)) as one:
+    with fake_site(tmp_path_factory.mktemp("server"), manifest(), Loader(seconds=0.004)) as one:
         yield one
 
 
 @pytest.fixture(scope="session")
 def zoo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An app with as many variants as ship, which are quick."""
-    with served(tmp_path_factory.mktemp("zoo-server"), family(), Loader(seconds=0.001)) as one:
+    with fake_site(tmp_path_factory.mktemp("zoo-server"), family(), Loader(seconds=0.001)) as one:
         yield one
 
 
 @contextmanager
-def served(temp: Path, models: Manifest, loader: Loader) -> Iterator[Site]:
+def fake_site(temp: Path, models: Manifest, loader: Loader) -> Iterator[Site]:
+    """Serves an app whose files hold no networks."""
+    with served(temp, zoo(models), loader.load) as address:
+        yield Site(address=address, loader=loader, temp=temp)
+
+
+@contextmanager
+def served(temp: Path, models: Zoo, load: Callable[[Release], LoadedModel]) -> Iterator[str]:
     """Serves an app with its own temporary folder, which is also that of what is made while it is in use."""
     (temp / "gradio").mkdir()
     with pytest.MonkeyPatch.context() as patch, closed_event_loops():
@@ -75,8 +85,8 @@ def served(temp: Path, models: Manifest, loader: Loader) -> Iterator[Site]:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         # a port of its own, because Gradio 6.31 does not close the socket with which it finds one taken
         settings = Settings(host="127.0.0.1", port=free_port())
-        app = create_app(settings, zoo(models), loader.load)
-        yield Site(address=serve(app, settings, block=False), loader=loader, temp=temp)
+        app = create_app(settings, models, load)
+        yield serve(app, settings, block=False)
         app.close(verbose=False)
 
 

@@ -3,17 +3,19 @@
 import re
 import zipfile
 from pathlib import Path
+from threading import Event
 
 import pytest
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from sr_core.errors import PackageError
 from tests.browser.conftest import Site, opened
 from tests.browser.test_page import contrast, open_photo
-from tests.ui.studio import family, write_photo
+from tests.ui.studio import FakeFiles, family, write_photo
 from ui import text
 from zoo.kit import swift_sample
-from zoo.release import Release
+from zoo.release import FileRecord, Release
 
 pytestmark = [
     pytest.mark.browser,
@@ -144,6 +146,53 @@ def test_the_kit_is_always_that_of_the_variant_beside_it(zoo_page: Page, tmp_pat
     expect(zoo_page.locator("#zoo-kit button")).to_be_disabled()
     expect(zoo_page.locator("#zoo-kit .offer-reason")).to_have_text(text.NO_KIT)
     expect(zoo_page.locator("#zoo-weights button")).to_be_enabled()
+
+
+def test_a_late_kit_does_not_come_back_beside_another_variant(
+    zoo_page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go_on, plain = Event(), Event(), FakeFiles.path_of
+
+    def slow(files: FakeFiles, file: FileRecord, release_id: str) -> Path:
+        if release_id == INT8:
+            asked.set()
+            assert go_on.wait(30)
+        return plain(files, file, release_id)
+
+    monkeypatch.setattr(FakeFiles, "path_of", slow)
+    names: list[str] = []
+    zoo_page.on("download", lambda download: names.append(download.suggested_filename))
+    open_zoo(zoo_page)
+    pick(zoo_page, INT8)
+    words = zoo_page.locator("#zoo-kit .offer-words")
+    zoo_page.click("#zoo-kit button")
+    expect(words).to_have_text(text.KIT_BUSY)
+    assert asked.wait(30)
+    pick(zoo_page, QUICK)
+    expect(words).to_have_text(text.KIT)
+    kit = downloaded(zoo_page, "#zoo-kit button", tmp_path)  # not held up by the other one
+    go_on.set()
+    zoo_page.wait_for_timeout(1000)  # nothing on the page may tell that the late answer has come
+    expect(zoo_page.locator("#zoo-kit .offer-detail")).to_contain_text("SwinIR quick ×2")
+    again = downloaded(zoo_page, "#zoo-kit button", tmp_path)
+    assert names == [kit.name, again.name] == ["SwinirQuickX2Photos39Float16_T64-kit.zip"] * 2
+    expect(words).to_have_text(text.KIT)
+
+
+def test_a_kit_that_cannot_be_had_can_be_asked_for_again(
+    zoo_page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(files: FakeFiles, file: FileRecord, release_id: str) -> Path:
+        raise PackageError("The hub cannot be reached.")
+
+    open_zoo(zoo_page)
+    pick(zoo_page, INT8)
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeFiles, "path_of", fail)
+        zoo_page.click("#zoo-kit button")
+        expect(zoo_page.get_by_text("The hub cannot be reached.")).to_be_visible()
+        expect(zoo_page.locator("#zoo-kit .offer-words")).to_have_text(text.KIT)
+    assert downloaded(zoo_page, "#zoo-kit button", tmp_path).name == "SwinirLightX2Photos39Int8_T64-kit.zip"
 
 
 def choose_against(page: Page, selector: str, label: str) -> None:

@@ -86,7 +86,7 @@ def release(
         parent=None,
         license="Apache-2.0",
         license_chain=(LicenseRecord(covers="weights", terms="Apache-2.0", source="made by the tests"),),
-        training=TrainingRecord(data="none", steps=0, selected_on="nothing", recipe="none"),
+        training=TrainingRecord(data="none", steps=1_000, selected_on="nothing", recipe="none"),
         compression=None,
         cost=CostRecord(
             parameters=123_456,
@@ -260,6 +260,7 @@ def pack(one: Release) -> Release:
         package_bytes=length,
         contents=tuple(HashRecord(path=path, bytes=1_000, sha256=sha256) for path, sha256 in hashes.items()),
         is_experimental=one.variant.precision.startswith("palette"),
+        exporter="tests",
         proof=ProofRecord(
             gate_a_db=112.4,
             gate_b_db={"float16": 71.25, "int8": 49.63, "palette6": 44.81}.get(one.variant.precision, 31.07),
@@ -269,6 +270,7 @@ def pack(one: Release) -> Release:
             screen_db=61.37,
             max_lsb=1,
             tiles="8 tiles of Kodak24, 2 saturated, 1 black",
+            tiles_sha256="2" * 64,
             tool="tests",
         ),
     )

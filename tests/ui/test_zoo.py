@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from gradio.block_function import BlockFunction
 
 from sr_core.errors import PackageError
 from tests.ui.studio import FakeFiles, Loader, family, manifest, release, studio, zoo
@@ -17,7 +18,8 @@ from ui.tabs.downloads import hand_over
 from ui.tabs.handlers import UpscaleHandlers
 from ui.tabs.layout import lay_out
 from ui.tabs.page import Choice
-from ui.tabs.zoo import build_zoo_tab
+from ui.tabs.upscale import build_upscale_tab
+from ui.tabs.zoo import build_zoo_tab, show_variant
 from ui.tabs.zoo_rows import plot_of, table_of, whole_of
 from ui.tabs.zoo_sheet import card_html, sheet_html
 from zoo.manifest import Manifest
@@ -159,33 +161,76 @@ def test_what_has_no_package_has_a_reason_and_no_kit(tmp_path: Path) -> None:
 
 def test_a_press_hands_over_the_file_of_what_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    one = studio(models=family())
-    pressed = hand_over(one, INT8, kit_offer, make_kit)
-    value = next(pressed)
-    file = Path(value["file"]["path"])
-    assert value["id"] == INT8
-    assert one.manifest.release(INT8).label in unescape(value["detail"])
+    pressed = hand_over(studio(models=family()), INT8, make_kit)
+    answer = next(pressed)
+    file = Path(answer["file"]["path"])
+    assert answer["id"] == INT8
     assert file.name == "SwinirLightX2Photos39Int8_T64-kit.zip"
     assert zipfile.is_zipfile(file)
     assert list(pressed) == []
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_answer_that_comes_after_another_choice_leaves_the_choice() -> None:
+    one = studio(models=family())
+    with gr.Blocks(analytics_enabled=False) as app, gr.Tab("Upscale") as tab:
+        upscale, handlers = build_upscale_tab(one, tab)
+        view = build_zoo_tab(one)
+    offers = {upscale.kit, view.kit, view.weights}
+    presses = {
+        next(component for component in offers if component._id == function.targets[0][0]): function
+        for function in app.fns.values()
+        if function.targets[0] in {(offer._id, "click") for offer in offers}
+    }
+    assert set(presses) == offers
+    press = presses[view.kit].fn
+    assert press
+    late = press(gr.EventData(None, {"id": LIGHT}))  # pressed,
+    shown = show_variant(one, view, INT8)  # then another variant is chosen,
+    answer = next(late)  # and only then there is a file
+    late.close()
+    assert answer["id"] == LIGHT != shown[view.kit]["id"]
+    assert handlers._emptied()[upscale.kit] is None
+    for component, function in presses.items():
+        changed = {output for listener in app.fns.values() if _is_of(listener, function) for output in listener.outputs}
+        assert len(changed) == 1  # the answers, of failures too, go to one component
+        assert not changed & set(view.shown())
+        assert upscale.kit not in changed
+        assert component.elem_id in changed.pop().js_on_load  # which knows the button
+        assert function.trigger_mode == "multiple"  # the other variant's button works meanwhile
+
+
+def _is_of(listener: BlockFunction, press: BlockFunction) -> bool:
+    """Returns whether a listener is a press, or follows it."""
+    return listener is press or listener.trigger_after == press._id
+
+
 def test_a_press_of_nonsense_is_a_sentence() -> None:
     with pytest.raises(gr.Error, match="no model 'nonsense'"):
-        list(hand_over(studio(), "nonsense", kit_offer, make_kit))
+        list(hand_over(studio(), "nonsense", make_kit))
 
 
-def test_a_package_that_cannot_be_had_is_a_sentence_and_the_button_can_be_pressed_again() -> None:
+def test_a_package_that_cannot_be_had_is_a_sentence_and_changes_no_offer() -> None:
     class Offline(FakeFiles):
         def path_of(self, file: FileRecord, release_id: str) -> Path:
             raise PackageError("The hub cannot be reached.")
 
     one = Studio.open(Settings(), replace(zoo(family()), files=Offline()), Loader().load)
-    pressed = hand_over(one, INT8, kit_offer, make_kit)
-    assert next(pressed)["file"] is None
     with pytest.raises(gr.Error, match="cannot be reached"):
-        next(pressed)
+        next(hand_over(one, INT8, make_kit))
+
+
+def test_what_was_not_stated_of_the_training_is_not_made_up() -> None:
+    one = family().release(LIGHT)
+    known = unescape(sheet_html(family(), one))
+    assert "1,000 steps; none" in known
+    assert "nothing: scores on it are a little too good" in known
+    bare = replace(one, training=replace(one.training, steps=None, selected_on=None))
+    sheet = unescape(sheet_html(Manifest(releases=(bare,)), bare))
+    assert "steps not stated; none" in sheet
+    assert "<dt>Chosen on</dt><dd>not stated</dd>" in sheet
+    assert "too good" not in sheet
+    assert "0 steps" not in sheet
 
 
 def test_a_choice_shows_the_same_variant_everywhere() -> None:

@@ -67,6 +67,7 @@ def packed(scored: Release) -> Release:
         screen_db=68.0,
         max_lsb=1,
         tiles="3 tiles",
+        tiles_sha256="2" * 64,
         tool="test 1",
     )
     side = FeatureRecord(name="image", kind="image RGB 8 bit", height=64, width=64)
@@ -87,6 +88,7 @@ def packed(scored: Release) -> Release:
         package_bytes=2_000,
         contents=(HashRecord(path="Manifest.json", bytes=10, sha256="0" * 64),),
         is_experimental=False,
+        exporter="test 1",
         proof=proof,
     )
     path = f"coreml/{record.name}.mlpackage.zip"

@@ -56,6 +56,8 @@ def test_a_release_is_found_by_its_id_and_the_first_is_the_default(manifest: Man
         (lambda d: d["releases"][0]["files"][0].update(path="/etc/passwd"), "not inside its folder"),
         (lambda d: d["releases"][0]["files"][0].update(format="pickle"), "files.0.format"),
         (lambda d: d["releases"][0]["files"][0].update(sha256="0" * 63), "files.0.sha256"),
+        (lambda d: d["releases"][0].update(images=["x"]), "as the images"),
+        (lambda d: d["releases"][0].pop("trainingIterations"), "says None as the trainingIterations"),
     ],
 )
 def test_a_damaged_manifest_is_refused_in_one_sentence(
@@ -139,14 +141,32 @@ class TestSchema:
         with pytest.raises(ModelError):
             load_manifest(path)
 
+    @pytest.mark.parametrize("path", ["../../evil", "/etc/passwd", "a/../b", "", ".hidden"])
+    def test_names_from_elsewhere_cannot_lead_out_of_a_folder(self, packed: Release, tmp_path: Path, path: str) -> None:
+        manifest = tmp_path / "manifest.json"
+        save_manifest(Manifest(releases=(packed,)), manifest)
+        document = json.loads(manifest.read_text())
+        for change in ("name", "contents"):
+            record = json.loads(json.dumps(document))
+            if change == "name":
+                record["releases"][0]["coreml"]["name"] = path
+            else:
+                record["releases"][0]["coreml"]["contents"][0]["path"] = path
+            manifest.write_text(json.dumps(record))
+            with pytest.raises(ModelError, match="damaged"):
+                load_manifest(manifest)
+
     def test_a_record_holds_an_openmodeldb_model(self, packed: Release) -> None:
         record = release_json(packed)
         needed = {
             "name": str, "author": str, "license": str, "tags": list, "description": str, "date": str,
             "architecture": str, "size": list, "scale": int, "inputChannels": int, "outputChannels": int,
-            "resources": list,
+            "resources": list, "images": list,
         }  # fmt: skip
         assert {key: type(record[key]) for key in needed} == needed
+        assert all(resource["urls"] for resource in record["resources"])
+        untold = replace(packed, training=replace(packed.training, steps=None))
+        assert "trainingIterations" not in release_json(untold)
         assert [one["type"] for one in record["resources"]] == ["safetensors", "mlpackage"]
 
 

@@ -1,6 +1,7 @@
 """What every release that ships must do, on photos that ship with the project."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -55,25 +56,37 @@ def test_any_size_comes_out_at_the_claimed_scale(model: LoadedModel, release: Re
 
 def is_cut(release: Release) -> bool:
     """Whether weights were removed without training again, which costs quality on purpose."""
-    return release.compression is not None and release.compression.method != "quantize"
+    return bool(release.variant.compression)
 
 
-def test_it_restores_more_than_bicubic_does(model: LoadedModel, release: Release) -> None:
-    scale = release.variant.spec.scale
+@cache
+def score_db(model_id: str) -> float:
+    """Y-PSNR of a model on a photo that was reduced; of bicubic enlargement where the id is empty."""
     truth = photo("astronaut")[40:200, 100:260]
-    low = Image.fromarray(truth).resize((160 // scale, 160 // scale), Image.Resampling.BICUBIC)
-    floor = np.asarray(low.resize((160, 160), Image.Resampling.BICUBIC))
-    scores = [
-        psnr_db(result, truth, data_range=255, border=scale, channels="y")
-        for result in (enlarge(model, np.asarray(low)), floor)
-    ]
-    assert scores[0] > scores[1] + (0.0 if is_cut(release) else 1.0)
+    low = Image.fromarray(truth).resize((80, 80), Image.Resampling.BICUBIC)
+    if model_id:
+        release = next(one for one in RELEASES if one.id == model_id)
+        assert release.variant.spec.scale == 2
+        result = enlarge(load_model(release, "float32"), np.asarray(low))
+    else:
+        result = np.asarray(low.resize((160, 160), Image.Resampling.BICUBIC))
+    return psnr_db(result, truth, data_range=255, border=2, channels="y")
+
+
+def test_it_restores_what_its_family_does(release: Release) -> None:
+    """A whole network beats interpolation; coarser weights make the same picture; what was cut away is missed."""
+    whole = next(one for one in RELEASES if one.variant.family == release.variant.family)
+    assert score_db(whole.id) > score_db("") + 1.0
+    if is_cut(release):
+        assert score_db("") - 5.0 < score_db(release.id) < score_db(whole.id)
+    else:
+        assert score_db(release.id) == pytest.approx(score_db(whole.id), abs=0.1)
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (90, 120, 150)])
 def test_a_flat_colour_stays_what_it_is(model: LoadedModel, release: Release, colour: tuple[int, int, int]) -> None:
     result = enlarge(model, np.full((40, 40, 3), colour, np.uint8)).astype(int)
-    assert np.abs(result - colour).max() <= (20 if is_cut(release) else 3)  # corners included
+    assert np.abs(result - colour).max() <= (30 if is_cut(release) else 3)  # corners included
 
 
 def test_the_fast_engine_computes_what_the_module_does(model: LoadedModel, release: Release) -> None:
@@ -93,7 +106,7 @@ def test_bfloat16_products_change_less_than_anybody_sees(model: LoadedModel, rel
 
 @pytest.mark.slow
 def test_no_seam_shows_at_the_recorded_overlap(model: LoadedModel) -> None:
-    picture = Picture(pixels=photo("cat")[:200, :300], bit_depth=8)
+    picture = Picture(pixels=photo("cat")[100:164, :300], bit_depth=8)
     assert seam_report(picture, model.engine, model.tiling).max <= 0.5
 
 
@@ -115,12 +128,14 @@ def test_its_package_passes_the_gates(release: Release) -> None:
     source = next(one for one in RELEASES if one.id == record.proof.reference)
     original = load_weights(files.path_of(source.weights, source.id), source.variant)
     tiles = cut_tiles([photo("cat")], record.tile, "the cat")
-    few = replace(tiles, natural=tiles.natural[4:5], saturated=tiles.saturated[5:7], black=tiles.black[1:])
+    few = replace(tiles, natural=tiles.natural[2:5], saturated=tiles.saturated[5:7], black=tiles.black[1:])
     networks = Networks(own=own, original=original, original_id=source.id)
     proof = prove_again(release, record, files.path_of(file, release.id), networks, few)
     assert proof.gate_a_db >= 90
     assert proof.max_lsb <= record.proof.max_lsb
-    assert abs(proof.gate_b_db - record.proof.gate_b_db) < 10
+    assert (
+        abs(proof.gate_b_db - record.proof.gate_b_db) < 4
+    )  # other tiles; ``zoo verify`` compares on the recorded ones
 
 
 def test_int8_of_the_light_model_is_small() -> None:

@@ -19,7 +19,7 @@ from ui.widgets.sheet import (
     variant_links,
     words,
 )
-from zoo.card import compression_text, heads_text
+from zoo.card import chosen_text, compression_text, heads_text, steps_text
 from zoo.kit import STATEMENT, SWIFT_FILE, proof_sheet, swift_sample
 from zoo.manifest import Manifest
 from zoo.release import CoreMLRecord, FeatureRecord, HashRecord, Release, TilingRecord
@@ -155,8 +155,8 @@ def _origin(manifest: Manifest, release: Release) -> Html:
         ("Weights stored as", words(release.variant.precision)),
         ("Made by", words(f"{release.author}, {release.date}")),
         ("Training data", words(release.training.data)),
-        ("Training", words(f"{release.training.steps:,} steps; {release.training.recipe}")),
-        ("Chosen on", words(f"{release.training.selected_on}; scores on it are a little too good")),
+        ("Training", words(f"{steps_text(release)}; {release.training.recipe}")),
+        ("Chosen on", words(chosen_text(release))),
     ]
     parts = [facts(made)]
     if done is not None:

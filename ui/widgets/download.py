@@ -1,7 +1,8 @@
 """A button that has a file made when it is pressed, and downloads it: what it offers is what it says on it.
 
-``gr.DownloadButton`` 6.31 needs its file before it is pressed; here the press itself names the file, so that a button
-can never hand out what an earlier choice was.
+``gr.DownloadButton`` 6.31 needs its file before it is pressed; here the press itself names the file. The answer to a
+press goes to a component of its own: it downloads the file while the button still offers what was pressed, and never
+changes what is on offer, however late it comes.
 """
 
 import html
@@ -14,12 +15,12 @@ import gradio as gr
 
 from ui.widgets.compare import file_value
 
-__all__ = ["Offer", "download_button", "offer_value"]
+__all__ = ["Offer", "answer_value", "download_answer", "download_button", "offer_value"]
 
 _TEMPLATE: Final = """
 ${value ? `
-<div class="offer"><button type="button" class="offer-button" ${value.reason ? 'disabled' : ''}
-  aria-describedby="${value.key}">
+<div class="offer" data-id="${value.id}" data-words="${value.words}">
+<button type="button" class="offer-button" ${value.reason ? 'disabled' : ''} aria-describedby="${value.key}">
   <span class="offer-words">${value.words}</span><span class="offer-detail">${value.detail}</span></button>
 <p class="offer-reason" id="${value.key}">${value.reason}</p></div>` : ``}
 """
@@ -30,13 +31,21 @@ element.addEventListener('click', (event) => {
   if (!event.target.closest('.offer-button') || button().getAttribute('aria-busy') === 'true') return;
   button().setAttribute('aria-busy', 'true');
   button().querySelector('.offer-words').textContent = props.value.busy;
-  trigger('click', {id: props.value.id});
+  trigger('click', {id: element.querySelector('.offer').dataset.id});
 });
+"""
+
+_ON_ANSWER: Final = """
 watch('value', () => {
-  if (!props.value?.file) return;
+  const answer = props.value, offer = document.querySelector('#ELEM_ID .offer');
+  if (!answer || !offer || (answer.id && answer.id !== offer.dataset.id)) return;
+  const button = offer.querySelector('.offer-button');
+  button.removeAttribute('aria-busy');
+  button.querySelector('.offer-words').textContent = offer.dataset.words;
+  if (!answer.file) return;
   const link = document.createElement('a');
-  link.href = props.value.file.url;
-  link.download = props.value.file.orig_name;
+  link.href = answer.file.url;
+  link.download = answer.file.orig_name;
   link.click();
 });
 """
@@ -72,14 +81,42 @@ def download_button(elem_id: str, offer: Offer | None = None) -> gr.HTML:
     )
 
 
-def offer_value(offer: Offer, file: Path | None = None) -> dict[str, Any]:
-    """Returns an offer as the component shows it, all words escaped; with a file, the browser downloads it."""
+def download_answer(elem_id: str) -> gr.HTML:
+    """Returns the component that takes the answers to presses of a button; nobody sees it.
+
+    Args:
+        elem_id: The element's id of the button.
+    """
+    return gr.HTML(
+        js_on_load=_ON_ANSWER.replace("ELEM_ID", elem_id),
+        apply_default_css=False,
+        visible="hidden",
+        elem_id=f"{elem_id}-answer",
+    )
+
+
+def offer_value(offer: Offer) -> dict[str, Any]:
+    """Returns an offer as the button shows it, the id and all words escaped."""
     return {
-        "id": offer.id,
+        "id": html.escape(offer.id),
         "words": html.escape(offer.words),
         "busy": offer.busy,
         "detail": html.escape(offer.detail),
         "reason": html.escape(offer.reason),
+        "key": f"offer-{uuid.uuid4().hex}",
+    }
+
+
+def answer_value(offer_id: str = "", file: Path | None = None) -> dict[str, Any]:
+    """Returns the answer to a press, which lets the button be pressed again.
+
+    Args:
+        offer_id: What was pressed: a button that offers something else by now takes no notice. Empty for whatever is on
+            offer.
+        file: What the browser downloads, or None when it could not be made.
+    """
+    return {
+        "id": offer_id,
         "file": None if file is None else file_value(file),
-        "key": f"offer-{uuid.uuid4().hex}",  # another one each time, or a second press would not be noticed
+        "key": uuid.uuid4().hex,  # another one each time, or a second equal answer would not be noticed
     }

@@ -16,21 +16,21 @@ from sr_core.compress.cost import count_bytes
 from sr_core.errors import OptionError
 from sr_core.infer.window_engine import fast_compute
 from sr_core.spec import Variant
-from zoo.card import model_card, release_table
+from zoo.card import release_table
 from zoo.catalogue import load_model
 from zoo.files import EmbeddedFiles
-from zoo.manifest import BUILTIN, HOME, Manifest, load_manifest, save_manifest
+from zoo.manifest import BUILTIN, HOME, load_manifest
 from zoo.release import ProofRecord, Release, SpeedRecord, TrainingRecord
 from zoo.workshop.build import BuildOptions, build, export_again, verify
 from zoo.workshop.device import run_bench_device
 from zoo.workshop.evaluate import Score, evaluate, summarize
 from zoo.workshop.grow import grow_from
-from zoo.workshop.official import download, official, official_of_file
+from zoo.workshop.official import AUTHOR, download, official, official_of_file
 from zoo.workshop.packages import PackageOptions
 from zoo.workshop.photos import read_photos, validation_pairs
 from zoo.workshop.publish import run_publish
 from zoo.workshop.recipes import recipe
-from zoo.workshop.records import new_release, put_metrics, put_release, store_weights
+from zoo.workshop.records import new_release, put_metrics, store_release, store_weights
 from zoo.workshop.seams import choose_overlap
 from zoo.workshop.speed import time_models
 from zoo.workshop.train import TrainOptions, train
@@ -71,7 +71,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         gain = fmean(s.psnr_db - s.bicubic_psnr_db for s in scores if s.channels == metric.channels)
         print(f"{'mean of ' + name:24} {metric.channels:4} {metric.psnr_db:7.3f} {metric.ssim:7.4f}   {gain:+.3f}")
     if not options.dry_run:
-        _store(options.home, manifest, put_metrics(release, metrics))
+        store_release(options.home, release.id, lambda now: put_metrics(now or release, metrics))
 
 
 def run_seams(options: argparse.Namespace) -> None:
@@ -85,7 +85,8 @@ def run_seams(options: argparse.Namespace) -> None:
     record = choose_overlap(
         model, photos, tile=tile, overlaps=overlaps, data=f"{options.data.name} ({len(photos)})", report=print
     )
-    _store(options.home, manifest, replace(release, tiling=replace(record, batch=release.tiling.batch)))
+    tiling = replace(record, batch=release.tiling.batch)
+    store_release(options.home, release.id, lambda now: replace(now or release, tiling=tiling))
 
 
 def run_speed(options: argparse.Namespace) -> None:
@@ -96,7 +97,8 @@ def run_speed(options: argparse.Namespace) -> None:
     compute = fast_compute()
     loads = [partial(load_model, release, "auto", files) for release in releases]
     print(f"{'model':48} s/MP     speed against {releases[0].id}")
-    for timing in time_models(loads, side=options.side, rounds=options.rounds, report=lambda _: None):
+    timings = time_models(loads, side=options.side, rounds=options.rounds)
+    for release, timing in zip(releases, timings, strict=True):
         print(
             f"{timing.id:48} {timing.seconds_per_megapixel:6.1f}   "
             f"{timing.ratio:.2f} [{timing.lowest:.2f}-{timing.highest:.2f}]"
@@ -105,8 +107,11 @@ def run_speed(options: argparse.Namespace) -> None:
             seconds_per_megapixel=round(timing.seconds_per_megapixel, 1), compute=compute, machine=options.machine
         )
         if not options.dry_run:
-            manifest = load_manifest(options.home / "manifest.json")
-            _store(options.home, manifest, replace(manifest.release(timing.id), speed=record))
+            store_release(options.home, release.id, partial(_timed, release, record))
+
+
+def _timed(release: Release, speed: SpeedRecord, now: Release | None) -> Release:
+    return replace(now or release, speed=speed)
 
 
 def run_release(options: argparse.Namespace) -> None:
@@ -122,35 +127,31 @@ def run_release(options: argparse.Namespace) -> None:
     )
     variant = replace(trained, precision=options.precision)
     file = store_weights(module, variant, training, options.home / BUILTIN.name)
-    _add(options.home, new_release(source, variant, file, training, parent=options.parent))
+    release = new_release(source, variant, file, training, parent=options.parent)
+    store_release(options.home, release.id, lambda _: release)
     print(f"{variant.id}: {file.bytes:,} bytes, {training.steps:,} steps")
 
 
 def run_import(options: argparse.Namespace) -> None:
     """Makes a release of a published checkpoint, from a file or fetched."""
     _, is_published, name = options.source.partition("official:")
-    if is_published:
-        network = official(name)
-        path = download(network, options.downloads)
-    else:
-        path = Path(options.source)
-        network = official(options.network) if options.network else official_of_file(path)
-    module = load_official(path, network.spec)
+    path = Path(options.source)
+    known = name if is_published else options.network
+    network = official(known) if known else official_of_file(path)
     variant = Variant(
         family=network.family, spec=network.spec, task=network.task, trained=options.trained, precision="float16"
     )
     size_bytes = count_bytes(network.spec, "float16").total
-    if options.home == HOME and size_bytes > EMBEDDED_FILE_BYTES:
+    if options.home.resolve() == HOME.resolve() and size_bytes > EMBEDDED_FILE_BYTES:
         raise OptionError(
             f"The network {network.name} takes {size_bytes / 1e6:.0f} MB, too much to come with the project; "
             f"name another folder with --home."
         )
+    module = load_official(download(network, options.downloads) if is_published else path, network.spec)
     file = store_weights(module, variant, network.training, options.home / BUILTIN.name)
-    chain = network.license_chain
-    _add(
-        options.home,
-        new_release(network.recipe, variant, file, network.training, parent=None, license_chain=chain),
-    )
+    published = (AUTHOR, network.license_chain)
+    release = new_release(network.recipe, variant, file, network.training, parent=None, published=published)
+    store_release(options.home, release.id, lambda _: release)
     print(f"{variant.id}: {file.bytes:,} bytes, sha256 {file.sha256}")
 
 
@@ -196,7 +197,10 @@ def run_verify(options: argparse.Namespace) -> None:
         if release.coreml is None:
             print(f"{release.id}: no package")
         else:
-            _print_proof(release.coreml.name, verify(maker, release, release.coreml))
+            proof, is_same = verify(maker, release, release.coreml)
+            _print_proof(release.coreml.name, proof)
+            if not is_same:
+                print("    on other photos than the recorded figures are from, which were not compared")
 
 
 def _print_proof(name: str, proof: ProofRecord) -> None:
@@ -205,18 +209,6 @@ def _print_proof(name: str, proof: ProofRecord) -> None:
         f"{name}: gate A {proof.gate_a_db:.1f} dB; gate B {natural:.1f} natural, {saturated:.1f} saturated, "
         f"{black:.1f} black; at most {proof.max_lsb}/255 from the page's picture; gate C passed"
     )
-
-
-def _add(home: Path, release: Release) -> None:
-    """Writes a release into the manifest of a folder, which may be its first."""
-    path = home / "manifest.json"
-    _store(home, load_manifest(path) if path.is_file() else None, release)
-
-
-def _store(home: Path, manifest: Manifest | None, release: Release) -> None:
-    """Writes a release into the manifest, and its model card."""
-    save_manifest(put_release(manifest, release), home / "manifest.json")
-    (home / BUILTIN.name / f"{release.id}.md").write_text(model_card(release), encoding="utf-8")
 
 
 def run_train(options: argparse.Namespace) -> None:

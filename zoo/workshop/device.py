@@ -22,11 +22,10 @@ from PIL import Image
 
 from sr_core.coreml.package import unzip_package
 from sr_core.errors import OptionError, PackageError
-from zoo.card import model_card
 from zoo.files import EmbeddedFiles
-from zoo.manifest import BUILTIN, load_manifest, save_manifest
+from zoo.manifest import BUILTIN, load_manifest
 from zoo.release import CoreMLRecord, DeviceRecord, Release
-from zoo.workshop.records import put_release
+from zoo.workshop.records import store_release
 
 __all__ = [
     "WARM_UP",
@@ -169,19 +168,14 @@ def run_bench_device(options: argparse.Namespace) -> None:
         PackageError: The release has no Core ML package, or it is missing or damaged.
     """
     refuse_elsewhere(options.id)
-    path = options.home / "manifest.json"
-    manifest = load_manifest(path)
-    release = manifest.release(options.id)
+    release = load_manifest(options.home / "manifest.json").release(options.id)
     if release.coreml is None or release.package is None:
         raise PackageError(f"{release.id} has no Core ML package that could be timed.")
-    folder = options.home / BUILTIN.name
-    package_zip = EmbeddedFiles(folder).path_of(release.package, release.id)
+    package_zip = EmbeddedFiles(options.home / BUILTIN.name).path_of(release.package, release.id)
     device = bench_device(
         package_zip, release.coreml, units=options.units, runs=options.runs, machine=this_machine(), load=load_core_ml
     )
-    release = put_device(release, device)
-    save_manifest(put_release(manifest, release), path)
-    (folder / f"{release.id}.md").write_text(model_card(release), encoding="utf-8")
+    store_release(options.home, release.id, lambda now: put_device(now or release, device))
     print(  # noqa: T201  what the command is for
         f"{release.id}: {device.milliseconds_per_tile} ms a tile on {device.device}, {device.system}, "
         f"{device.compute_units}"

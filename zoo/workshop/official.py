@@ -15,8 +15,9 @@ from sr_core.spec import SwinIRSpec, Task, swinir_spec
 from zoo.release import LICENSE, LicenseRecord, TrainingRecord
 from zoo.workshop.recipes import Recipe
 
-__all__ = ["OFFICIAL", "RELEASE_URL", "Official", "download", "official", "official_of_file"]
+__all__ = ["AUTHOR", "OFFICIAL", "RELEASE_URL", "Official", "download", "official", "official_of_file"]
 
+AUTHOR: Final = "JingyunLiang"
 RELEASE_URL: Final = "https://github.com/JingyunLiang/SwinIR/releases/download/v0.0"
 
 
@@ -28,7 +29,7 @@ class Official:
         name: What it is called on the command line, after ``official:``.
         file: Its file name.
         family: The family of the release that it becomes.
-        label: That release's name on screen.
+        label: That release's name on screen; the scale is added to it.
         task: The degradation it was trained for.
         spec: The shape of its network.
         data: What it was trained on, as published.
@@ -58,9 +59,7 @@ class Official:
     @property
     def training(self) -> TrainingRecord:
         """What is known of its training here."""
-        return TrainingRecord(
-            data=self.data, steps=0, selected_on="not stated", recipe="as published; steps are not stated in the file"
-        )
+        return TrainingRecord(data=self.data, steps=None, selected_on=None, recipe="as published")
 
     @property
     def license_chain(self) -> tuple[LicenseRecord, ...]:
@@ -101,7 +100,7 @@ OFFICIAL: Final[Mapping[str, Official]] = MappingProxyType(
                     name=f"lightweight-x{scale}",
                     file=f"002_lightweightSR_DIV2K_s64w8_SwinIR-S_x{scale}.pth",
                     family="swinir-s",
-                    label=f"SwinIR-S ×{scale}, published",
+                    label="SwinIR-S, published",
                     task="lightweight",
                     spec=_light(scale),
                     data="DIV2K",
@@ -113,7 +112,7 @@ OFFICIAL: Final[Mapping[str, Official]] = MappingProxyType(
                     name=f"classical-x{scale}",
                     file=f"001_classicalSR_DF2K_s64w8_SwinIR-M_x{scale}.pth",
                     family="swinir-m",
-                    label=f"SwinIR-M ×{scale}, published",
+                    label="SwinIR-M, published",
                     task="classical",
                     spec=_classical(scale),
                     data="DIV2K and Flickr2K",
@@ -125,7 +124,7 @@ OFFICIAL: Final[Mapping[str, Official]] = MappingProxyType(
                     name=f"real-x{scale}",
                     file=f"003_realSR_BSRGAN_DFO_s64w8_SwinIR-M_x{scale}_GAN.pth",
                     family="swinir-m-real",
-                    label=f"SwinIR-M real-world ×{scale}, published",
+                    label="SwinIR-M real-world, published",
                     task="real-world",
                     spec=_real(scale),
                     data=_REAL_DATA,
@@ -136,7 +135,7 @@ OFFICIAL: Final[Mapping[str, Official]] = MappingProxyType(
                 name="real-large-x4",
                 file="003_realSR_BSRGAN_DFOWMFC_s64w8_SwinIR-L_x4_GAN.pth",
                 family="swinir-l-real",
-                label="SwinIR-L real-world ×4, published",
+                label="SwinIR-L real-world, published",
                 task="real-world",
                 spec=_LARGE,
                 data=f"{_REAL_DATA}, with WED, Manga109 and further data",
@@ -173,7 +172,7 @@ def official_of_file(path: Path) -> Official:
 
 
 def download(one: Official, folder: Path, base_url: str = RELEASE_URL, timeout_seconds: float = 20.0) -> Path:
-    """Returns the file of a published checkpoint, fetched unless it is there already; its sha256 is checked.
+    """Returns the file of a published checkpoint, fetched unless the right one is there already.
 
     Args:
         one: Which.
@@ -185,7 +184,7 @@ def download(one: Official, folder: Path, base_url: str = RELEASE_URL, timeout_s
         WeightsError: The file cannot be fetched, or is not the published one.
     """
     path = folder / one.file
-    if not path.is_file():
+    if not path.is_file() or sha256_of(path) != PUBLISHED_SHA256[one.file]:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
         url = f"{base_url}/{one.file}"

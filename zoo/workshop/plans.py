@@ -23,7 +23,7 @@ class PlannedVariant:
         recommended_for: One phrase on when to pick it.
         method: How weights are removed, or None for none.
         amount: Heads to remove from each block, or the share of the linear weights to set to zero.
-        precision: How the weights are stored.
+        precision: How the weights are stored; None for as those of the whole network.
         package: Arithmetic of its Core ML package, or None for no package.
     """
 
@@ -31,12 +31,12 @@ class PlannedVariant:
     recommended_for: str
     method: Method | None = None
     amount: float = 0
-    precision: Precision = "float16"
+    precision: Precision | None = None
     package: CoreMLCompute | None = None
 
     def variant(self, whole: Variant) -> Variant:
         """Returns the variant that it is, for a family's whole network."""
-        return replace(whole, compression=self._compression(whole), precision=self.precision)
+        return replace(whole, compression=self._compression(whole), precision=self.precision or whole.precision)
 
     def _compression(self, whole: Variant) -> str:
         match self.method:
@@ -52,7 +52,7 @@ def with_heads_removed(count: int, package: CoreMLCompute | None = None) -> Plan
     """Returns the variant with so many heads fewer in each block."""
     return PlannedVariant(
         words=f"{count} {'head' if count == 1 else 'heads'} fewer",
-        recommended_for="a little less time" if count == 1 else "studying what pruning costs",
+        recommended_for="studying what pruning costs",
         method="heads-l1",
         amount=count,
         package=package,
@@ -62,7 +62,7 @@ def with_heads_removed(count: int, package: CoreMLCompute | None = None) -> Plan
 _WHOLE: Final = PlannedVariant(words="", recommended_for="", package="float16")
 _INT8: Final = PlannedVariant(
     words="int8",
-    recommended_for="apps: half the download at no measurable loss",
+    recommended_for="apps: half the download",
     precision="int8",
     package="float16",
 )
@@ -71,7 +71,7 @@ _PALETTE6: Final = PlannedVariant(
 )
 _PALETTE4: Final = PlannedVariant(
     words="4-bit palette",
-    recommended_for="the smallest download; experimental",
+    recommended_for="small downloads; experimental",
     precision="palette4",
     package="float16",
 )
@@ -90,7 +90,7 @@ PLANS: Final[Mapping[str, Sequence[PlannedVariant]]] = MappingProxyType(
             replace(
                 with_heads_removed(1, package="float16"),
                 words="1 head fewer, int8",
-                recommended_for="apps: a little less time",
+                recommended_for="studying what pruning costs",
                 precision="int8",
             ),
             *(with_heads_removed(count) for count in (2, 3, 4, 5)),
@@ -99,31 +99,27 @@ PLANS: Final[Mapping[str, Sequence[PlannedVariant]]] = MappingProxyType(
         "swinir-quick": (_WHOLE, _INT8, _PALETTE6, _PALETTE4),
     }
 )
-"""What ships of each family; of any other one, :data:`_OTHERS` is built."""
+"""What ships of each family."""
 
 _OTHERS: Final = (_WHOLE, _INT8, *(with_heads_removed(count) for count in range(1, 7)), _SPARSE)
 
 
-def plan(family: str, heads: Sequence[int] | None = None) -> tuple[PlannedVariant, ...]:
+def plan(whole: Variant, heads: Sequence[int] | None = None) -> tuple[PlannedVariant, ...]:
     """Returns what is built of a family, each variant after the one it is made from.
 
     Args:
-        family: Its name; one without a plan of its own gets int8, 1 to 6 heads fewer and zeroed weights.
-        heads: Numbers of heads to remove, added to the plan where it has them not; with it, those of the plan that are
-            not named are left out.
+        whole: Its whole network. A family without a plan of its own gets int8, each number of heads fewer, and zeros.
+        heads: Numbers of heads to remove, instead of those of the plan.
 
     Raises:
-        OptionError: A quantized variant is planned without its float16 counterpart before it (a bug of the plan).
+        OptionError: There are not so many heads.
     """
-    planned = tuple(PLANS.get(family, _OTHERS))
+    most = max(map(max, whole.spec.heads))
+    planned = tuple(PLANS.get(whole.family, _OTHERS))
     if heads is not None:
+        if any(not 0 <= count <= most for count in heads):
+            raise OptionError(f"{whole.family} has up to {most} heads in a block, so 0 to {most} can go.")
         known = {one.amount for one in planned if one.method == "heads-l1"}
         planned = tuple(one for one in planned if one.method != "heads-l1" or one.amount in heads)
         planned += tuple(with_heads_removed(count) for count in heads if count and count not in known)
-    floats: set[tuple[Method | None, float]] = set()
-    for one in planned:
-        if one.precision == "float16":
-            floats.add((one.method, one.amount))
-        elif (one.method, one.amount) not in floats:
-            raise OptionError(f"The plan of {family} stores {one.words!r} coarser before it is built as float16.")
-    return planned
+    return tuple(one for one in planned if one.method != "heads-l1" or one.amount <= most)

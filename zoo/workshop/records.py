@@ -1,14 +1,18 @@
 """From a network to the record of a release: the stored weight file, its facts, and its place in the manifest."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+
+from filelock import FileLock
 
 from sr_core.arch.swinir import SwinIR
 from sr_core.arch.weights import save_weights, sha256_of
 from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
 from sr_core.spec import SwinIRSpec, Variant
-from zoo.manifest import BUILTIN, Manifest
+from zoo.card import model_card
+from zoo.manifest import BUILTIN, MANIFEST_PATH, Manifest, load_manifest, save_manifest
 from zoo.release import (
     AUTHOR,
     LICENSE,
@@ -22,7 +26,7 @@ from zoo.release import (
 )
 from zoo.workshop.recipes import Recipe
 
-__all__ = ["cost_record", "new_release", "put_metrics", "put_release", "store_weights"]
+__all__ = ["cost_record", "new_release", "put_metrics", "put_release", "store_release", "store_weights"]
 
 
 def store_weights(module: SwinIR, variant: Variant, training: TrainingRecord, folder: Path = BUILTIN) -> FileRecord:
@@ -44,7 +48,7 @@ def cost_record(spec: SwinIRSpec, whole: SwinIRSpec, zeros: int = 0) -> CostReco
     Args:
         spec: The network.
         whole: The whole network of its family.
-        zeros: Parameters that were set to zero; those that happen to be zero do not count.
+        zeros: Parameters that are zero because they were set to it.
     """
     parameters, macs = count_parameters(spec), count_macs_per_megapixel(spec)
     return CostRecord(
@@ -65,7 +69,7 @@ def new_release(
     training: TrainingRecord,
     *,
     parent: str | None,
-    license_chain: tuple[LicenseRecord, ...] | None = None,
+    published: tuple[str, tuple[LicenseRecord, ...]] | None = None,
 ) -> Release:
     """Returns the release of a whole network with its files and origin; what is measured is still to come.
 
@@ -78,22 +82,23 @@ def new_release(
         file: Its weight file.
         training: How the weights came about.
         parent: Id of the release that it was grown from.
-        license_chain: Where the weights come from; by default, from training here on the data of ``training``.
+        published: Author and licence chain of weights from elsewhere; by default they were trained here.
     """
     scale = variant.spec.scale
     own = LicenseRecord(covers="weights", terms=LICENSE, source=f"trained by {AUTHOR}")
-    photos = LicenseRecord(covers="training photos", terms="free use, as stated at the source", source=training.data)
+    photos = LicenseRecord(covers="training photos", terms="those of their source", source=training.data)
+    author, chain = published or (AUTHOR, (own, photos))
     return Release(
         variant=variant,
         label=f"{source.label} ×{scale}",
         recommended_for=source.recommended_for,
         description=f"A SwinIR network that makes photos {scale} times as large along each side.",
-        author=AUTHOR if license_chain is None else "JingyunLiang",
+        author=author,
         date=date.today().isoformat(),
         tags=("super-resolution", "swinir", variant.task),
         parent=parent,
         license=LICENSE,
-        license_chain=license_chain or (own, photos),
+        license_chain=chain,
         training=training,
         compression=None,
         cost=cost_record(variant.spec, variant.spec),
@@ -103,6 +108,27 @@ def new_release(
         speed=None,
         coreml=None,
     )
+
+
+def store_release(home: Path, release_id: str, change: Callable[[Release | None], Release]) -> Release:
+    """Changes one release in a folder's manifest, writes it and its card, and returns it.
+
+    Whoever else changes the manifest meanwhile, waits, so that nobody writes back what another has just replaced.
+
+    Args:
+        home: Folder of ``manifest.json``, which may be missing, and ``builtin``.
+        release_id: Which release.
+        change: Given the release as it stands, or None where there is none, returns what it is to be.
+    """
+    path, builtin = home / MANIFEST_PATH.name, home / BUILTIN.name
+    builtin.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        manifest = load_manifest(path) if path.is_file() else None
+        releases = () if manifest is None else manifest.releases
+        release = change(next((one for one in releases if one.id == release_id), None))
+        save_manifest(put_release(manifest, release), path)
+        (builtin / f"{release.id}.md").write_text(model_card(release), encoding="utf-8")
+    return release
 
 
 def put_release(manifest: Manifest | None, release: Release) -> Manifest:

@@ -46,6 +46,8 @@ def choose_overlap(
     Raises:
         OptionError: Every overlap shows seams, or no photo is larger than a tile.
     """
+    if tile % model.engine.multiple:
+        raise OptionError(f"A tile of {tile} pixels is no multiple of the network's window of {model.engine.multiple}.")
     larger = [photo for _, photo in photos if max(photo.shape[:2]) > tile]
     if not larger:
         raise OptionError(f"The folder {data} holds no photo larger than a tile of {tile} pixels.")

@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
+from sr_core.errors import OptionError
 from sr_core.image.picture import Picture
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.upscale import run_to_end, upscale
@@ -33,9 +34,7 @@ class Timing:
     highest: float
 
 
-def time_models(
-    models: Sequence[Callable[[], LoadedModel]], *, side: int, rounds: int, report: Callable[[str], None]
-) -> list[Timing]:
+def time_models(models: Sequence[Callable[[], LoadedModel]], *, side: int, rounds: int) -> list[Timing]:
     """Returns the time of each model on a square photo of noise.
 
     Every round times each model once, in turn forwards and backwards, so that a machine that is busy for a while slows
@@ -45,26 +44,27 @@ def time_models(
         models: What gives the models; all stay loaded.
         side: Side of the photo in pixels.
         rounds: Rounds that count, at least 1.
-        report: Called with a line for each round.
+
+    Raises:
+        OptionError: There is nothing to time.
     """
+    if min(side, rounds) < 1:
+        raise OptionError(f"At least 1 pixel and 1 round can be timed, not {side} and {rounds}.")
     loaded = [load() for load in models]
     pixels = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     picture = Picture(pixels=pixels, bit_depth=8)
-    seconds: dict[str, list[float]] = {model.id: [] for model in loaded}
+    seconds: list[list[float]] = [[] for _ in loaded]
     for number in range(rounds + 1):
-        for model in loaded if number % 2 else reversed(loaded):
+        for i in range(len(loaded)) if number % 2 else reversed(range(len(loaded))):
             started = perf_counter()
-            run_to_end(upscale(picture, model.engine, model.tiling))
-            seconds[model.id].append(perf_counter() - started)
-        report(f"round {number} of {rounds}" + ("" if number else " (does not count)"))
-    counted = {model_id: times[1:] for model_id, times in seconds.items()}
-    first = counted[loaded[0].id]
+            run_to_end(upscale(picture, loaded[i].engine, loaded[i].tiling))
+            seconds[i].append(perf_counter() - started)
     timings: list[Timing] = []
-    for model_id, times in counted.items():
-        ratios = [one / other for one, other in zip(first, times, strict=True)]
+    for model, times in zip(loaded, (one[1:] for one in seconds), strict=True):
+        ratios = [one / other for one, other in zip(seconds[0][1:], times, strict=True)]
         timings.append(
             Timing(
-                id=model_id,
+                id=model.id,
                 seconds_per_megapixel=median(times) / (side**2 / 1e6),
                 ratio=median(ratios),
                 lowest=min(ratios),
