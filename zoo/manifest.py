@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from sr_core.coreml.proof import EXACT_DB, floors_for
-from sr_core.errors import ModelError, OptionError, UnknownModelError
+from sr_core.coreml.proof import check_figures, floors_for
+from sr_core.errors import ModelError, OptionError, PackageError, UnknownModelError
 from zoo.release import CoreMLRecord, FileRecord, Release
 
 __all__ = [
@@ -210,14 +210,9 @@ def _check(record: Mapping[str, Any], release: Release) -> None:
 
 def _check_proof(release: Release, record: CoreMLRecord) -> None:
     """Refuses a package whose recorded proof is below the floors, so that none is ever offered."""
-    proof, floors = record.proof, floors_for(release.variant.precision, record.compute)
-    screen_db = EXACT_DB if proof.screen_db is None else proof.screen_db
-    extreme_db = min(proof.gate_b_saturated_db, proof.gate_b_black_db)
-    if (
-        proof.gate_a_db < floors.gate_a_db
-        or proof.gate_b_db < floors.gate_b_natural_db
-        or extreme_db < floors.gate_b_extreme_db
-        or screen_db < floors.screen_db
-        or proof.max_lsb > floors.max_lsb
-    ):
-        raise ModelError(f"The manifest lists a Core ML package of {release.id} that did not pass its gates.")
+    try:
+        check_figures(record.proof, floors_for(release.variant.precision, record.compute))
+    except PackageError as error:
+        raise ModelError(
+            f"The manifest lists a Core ML package of {release.id} that did not pass its gates."
+        ) from error

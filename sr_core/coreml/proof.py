@@ -6,13 +6,13 @@ Where two results agree to more than ``EXACT_DB``, or entirely, ``EXACT_DB`` sta
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 from sr_core.coreml.package import CoreMLCompute
 from sr_core.errors import PackageError
 from sr_core.spec import Precision
 
-__all__ = ["EXACT_DB", "INTERPRETER", "Floors", "Proof", "check", "floors_for"]
+__all__ = ["EXACT_DB", "INTERPRETER", "Figures", "Floors", "Proof", "check", "check_figures", "floors_for"]
 
 EXACT_DB: Final = 200.0
 """Beyond what float32 can tell apart from equal by far."""
@@ -54,6 +54,23 @@ class Proof:
     operations: Mapping[str, int]
     tiles: str
     interpreter: str = INTERPRETER
+
+
+class Figures(Protocol):
+    """The figures of a proof that are recorded; see :class:`Proof`."""
+
+    @property
+    def gate_a_db(self) -> float: ...
+    @property
+    def gate_b_natural_db(self) -> float: ...
+    @property
+    def gate_b_saturated_db(self) -> float: ...
+    @property
+    def gate_b_black_db(self) -> float: ...
+    @property
+    def screen_db(self) -> float | None: ...
+    @property
+    def max_lsb(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,25 +124,34 @@ def check(proof: Proof, floors: Floors) -> None:
     """
     if not proof.is_finite:
         raise PackageError("The package must not be offered: it computes values that are not finite.")
+    check_figures(proof, floors)
+    if not proof.weights_deviation <= floors.weights_deviation:
+        raise PackageError(
+            f"The package must not be offered: a weight in it differs by {proof.weights_deviation:.2g} of its tensor's "
+            f"largest from the network's own, but at most {floors.weights_deviation:.2g} is allowed."
+        )
+
+
+def check_figures(figures: Figures, floors: Floors) -> None:
+    """Refuses a package whose figures do not reach its floors, whether just found or recorded.
+
+    Raises:
+        PackageError: The first one that it misses, in one sentence.
+    """
     needed = (
-        ("gate A", proof.gate_a_db, floors.gate_a_db),
-        ("gate B on natural tiles", proof.gate_b_natural_db, floors.gate_b_natural_db),
-        ("gate B on saturated tiles", proof.gate_b_saturated_db, floors.gate_b_extreme_db),
-        ("gate B on black tiles", proof.gate_b_black_db, floors.gate_b_extreme_db),
-        ("the comparison on screen", EXACT_DB if proof.screen_db is None else proof.screen_db, floors.screen_db),
+        ("gate A", figures.gate_a_db, floors.gate_a_db),
+        ("gate B on natural tiles", figures.gate_b_natural_db, floors.gate_b_natural_db),
+        ("gate B on saturated tiles", figures.gate_b_saturated_db, floors.gate_b_extreme_db),
+        ("gate B on black tiles", figures.gate_b_black_db, floors.gate_b_extreme_db),
+        ("the comparison on screen", EXACT_DB if figures.screen_db is None else figures.screen_db, floors.screen_db),
     )
     for what, found, floor in needed:
         if not found >= floor:  # refuses what is no number, too
             raise PackageError(
                 f"The package must not be offered: {what} found {found:.1f} dB, but at least {floor:.0f} dB are needed."
             )
-    if proof.max_lsb > floors.max_lsb:
+    if figures.max_lsb > floors.max_lsb:
         raise PackageError(
-            f"The package must not be offered: a value on screen is off by {proof.max_lsb} steps of 1/255, "
+            f"The package must not be offered: a value on screen is off by {figures.max_lsb} steps of 1/255, "
             f"but at most {floors.max_lsb} are allowed."
-        )
-    if not proof.weights_deviation <= floors.weights_deviation:
-        raise PackageError(
-            f"The package must not be offered: a weight in it differs by {proof.weights_deviation:.2g} of its tensor's "
-            f"largest from the network's own, but at most {floors.weights_deviation:.2g} is allowed."
         )
