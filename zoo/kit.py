@@ -5,7 +5,6 @@ that tiles on the page. Equal records and packages give equal zips, byte for byt
 """
 
 import json
-import stat
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sr_core import __version__
-from sr_core.coreml.package import SUFFIX, file_hashes
+from sr_core.coreml.package import SUFFIX, file_hashes, write_zip
 from sr_core.coreml.proof import EXACT_DB, floors_for
 from sr_core.errors import PackageError
 from sr_core.infer.tiles import WEIGHT_SUM
@@ -43,10 +42,6 @@ BLENDING: Final = (
 )
 
 _LICENSE: Final = Path(__file__).parent.parent / "LICENSE"
-_DATE: Final = (1980, 1, 1, 0, 0, 0)
-_MODE: Final = stat.S_IFREG | 0o644
-_LEVEL: Final = 9
-_UNIX: Final = 3
 
 
 def kit_name(release: Release) -> str:
@@ -80,13 +75,7 @@ def write_kit(release: Release, package_zip: Path, path: Path) -> Path:
         SWIFT_FILE: swift_sample(release),
     }
     files |= {name: text.encode() for name, text in texts.items()}
-    part = path.with_name(path.name + ".part")
-    with zipfile.ZipFile(part, "w") as archive:
-        for name in sorted(files):
-            info = zipfile.ZipInfo(name, _DATE)
-            info.create_system, info.external_attr = _UNIX, _MODE << 16
-            archive.writestr(info, files[name], zipfile.ZIP_DEFLATED, _LEVEL)
-    part.replace(path)
+    write_zip(path, {name: files[name] for name in sorted(files)})
     return path
 
 

@@ -12,6 +12,7 @@ import stat
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal, TypeAlias
 
@@ -27,6 +28,7 @@ __all__ = [
     "package_bytes",
     "package_name",
     "unzip_package",
+    "write_zip",
     "zip_package",
 ]
 
@@ -80,13 +82,24 @@ def zip_package(package: Path, path: Path) -> None:
     folders = {PurePosixPath(package.name)}
     for name in files:
         folders |= {PurePosixPath(package.name, folder) for folder in PurePosixPath(name).parents}
+    contents = {f"{folder}/": None for folder in sorted(folders)}
+    write_zip(path, contents | {f"{package.name}/{name}": file.read_bytes() for name, file in files.items()})
+
+
+def write_zip(path: Path, contents: Mapping[str, bytes | None]) -> None:
+    """Writes a zip, byte for byte the same for the same contents in the same order.
+
+    Args:
+        path: Where to write; replaced only when the new zip is complete.
+        contents: What each file holds, by its name; None for a folder.
+    """
     part = path.with_name(path.name + ".part")
     with zipfile.ZipFile(part, "w") as archive:
-        for folder in sorted(folders):
-            archive.writestr(_entry(f"{folder}/", stat.S_IFDIR | FOLDER_MODE), b"")
-        for name, file in files.items():
-            info = _entry(f"{package.name}/{name}", stat.S_IFREG | FILE_MODE)
-            archive.writestr(info, file.read_bytes(), zipfile.ZIP_DEFLATED, LEVEL)
+        for name, data in contents.items():
+            if data is None:
+                archive.writestr(_entry(name, stat.S_IFDIR | FOLDER_MODE), b"")
+            else:
+                archive.writestr(_entry(name, stat.S_IFREG | FILE_MODE), data, zipfile.ZIP_DEFLATED, LEVEL)
     part.replace(path)
 
 
