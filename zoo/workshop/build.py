@@ -26,10 +26,9 @@ from sr_core.errors import ModelError, OptionError, PackageError
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.tiles import Tiling, plan_tiles
 from sr_core.infer.window_engine import WindowEngine
-from sr_core.metrics.fidelity import Channels
 from zoo.card import compression_text
 from zoo.files import EmbeddedFiles
-from zoo.manifest import BUILTIN, Manifest, load_manifest, save_manifest
+from zoo.manifest import BUILTIN, Manifest, load_manifest
 from zoo.release import (
     CompressionRecord,
     CoreMLRecord,
@@ -53,7 +52,7 @@ from zoo.workshop.packages import (
 )
 from zoo.workshop.photos import PhotoPair, read_photos, validation_pairs
 from zoo.workshop.plans import PlannedVariant, plan
-from zoo.workshop.records import cost_record, put_metrics, store_release, store_weights
+from zoo.workshop.records import change_manifest, cost_record, put_metrics, store_release, store_weights
 from zoo.workshop.seams import SEAM_LIMIT, largest_seam
 
 __all__ = ["BuildOptions", "Report", "build", "export_again", "verify", "whole_releases"]
@@ -132,9 +131,8 @@ def build(options: BuildOptions, family: str | None, report: Report) -> Manifest
             release, words = stage(one)
             store_release(options.home, release.id, partial(_with_measured, release))
             report(release.id, words, done=i + 1, total=len(planned) * len(stages))
-    manifest = _in_order(load_manifest(path))
-    save_manifest(manifest, path)
-    _sweep(options.home, report)
+    manifest = change_manifest(options.home, _in_order)
+    _sweep(options.home, manifest, report)
     return manifest
 
 
@@ -244,7 +242,8 @@ class _Builder:
 
     def pack(self, planned: PlannedVariant) -> tuple[Release, str]:
         """Returns the release with its Core ML package, proven, or without one where none is planned."""
-        release, options, listed = self._current(planned), self._options.package, self._current(planned).coreml
+        release, options = self._current(planned), self._options.package
+        listed = release.coreml
         if planned.package is None:
             return replace(release, files=(release.weights,), coreml=None), "no package planned"
         if listed is not None and release.package is not None and self._is_there(release, release.package):
@@ -304,9 +303,7 @@ class _Builder:
         for folder, pairs in self._datasets:
             if release.metric(folder.name) is None or self._options.is_fresh:
                 scores = list(evaluate(self._model(release), pairs))
-                channels: tuple[Channels, ...] = ("y", "rgb")
-                metrics = (summarize(scores, dataset=folder.name, channels=one, border=scale) for one in channels)
-                release = put_metrics(release, tuple(metrics))
+                release = put_metrics(release, summarize(scores, dataset=folder.name, border=scale))
                 scored.append(folder.name)
         return release, f"scored on {', '.join(scored)}" if scored else "no new scores"
 
@@ -356,7 +353,8 @@ class _Builder:
 
     def _networks(self, release: Release) -> Networks:
         own = self._module(release)
-        if release.variant.precision in ("float32", "float16") or release.parent is None:
+        done = release.compression
+        if done is None or done.method != "quantize" or release.parent is None:
             return Networks(own=own, original=own, original_id=release.id)
         parent = self._stored(release.parent)
         if parent is None:
@@ -440,17 +438,18 @@ def _unmeasured(tiling: TilingRecord) -> TilingRecord:
     return replace(tiling, seam_max=None, seam_data="")
 
 
-def _sweep(home: Path, report: Report) -> None:
+def _sweep(home: Path, manifest: Manifest, report: Report) -> None:
     """Removes packages that no release lists any more."""
-    listed = {file.path for release in load_manifest(home / "manifest.json").releases for file in release.files}
+    listed = {file.path for release in manifest.releases for file in release.files}
     for path in sorted((home / BUILTIN.name / FOLDER).glob(f"*{SUFFIX}.zip*")):
         if f"{FOLDER}/{path.name}" not in listed:
             path.unlink()
             report(path.name, "removed, because no release lists it", done=1, total=1)
 
 
-def _in_order(manifest: Manifest) -> Manifest:
-    """Returns the manifest with the variants of a family beside each other, in the order of its plan."""
+def _in_order(manifest: Manifest | None) -> Manifest:
+    """Returns the manifest, which is there by now, with each family's variants together, in the order of its plan."""
+    assert manifest is not None
     families = list(dict.fromkeys(release.variant.family for release in manifest.releases))
 
     def place(release: Release) -> tuple[int, int]:

@@ -57,7 +57,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Scores a model on a folder, prints the table, and writes the means into its record and card."""
     manifest = load_manifest(options.home / "manifest.json")
     release = manifest.release(options.id)
-    model = load_model(release, "float32", EmbeddedFiles(options.home / "builtin"))
+    model = load_model(release, "float32", EmbeddedFiles(options.home / BUILTIN.name))
     name = options.name or options.data.name
     scale = release.variant.spec.scale
     scores: list[Score] = []
@@ -66,7 +66,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
         scores.append(score)
         gain = score.psnr_db - score.bicubic_psnr_db
         print(f"{score.name:24} {score.channels:4} {score.psnr_db:7.3f} {score.ssim:7.4f}   {gain:+.3f}", flush=True)
-    metrics = tuple(summarize(scores, dataset=name, channels=channels, border=scale) for channels in ("y", "rgb"))
+    metrics = summarize(scores, dataset=name, border=scale)
     for metric in metrics:
         gain = fmean(s.psnr_db - s.bicubic_psnr_db for s in scores if s.channels == metric.channels)
         print(f"{'mean of ' + name:24} {metric.channels:4} {metric.psnr_db:7.3f} {metric.ssim:7.4f}   {gain:+.3f}")
@@ -78,7 +78,7 @@ def run_seams(options: argparse.Namespace) -> None:
     """Measures seams, and writes the smallest sufficient overlap into a model's record and card."""
     manifest = load_manifest(options.home / "manifest.json")
     release = manifest.release(options.id)
-    model = load_model(release, "float32", EmbeddedFiles(options.home / "builtin"))
+    model = load_model(release, "float32", EmbeddedFiles(options.home / BUILTIN.name))
     tile = options.tile or release.tiling.tile
     photos = list(islice(read_photos(options.data), options.limit))
     overlaps = options.overlaps or range(model.engine.multiple, tile // 2 + 1, model.engine.multiple)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Final
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,9 @@ from zoo.release import Metric
 from zoo.workshop.photos import PhotoPair
 
 __all__ = ["Score", "evaluate", "summarize"]
+
+
+CHANNELS: Final[tuple[Channels, ...]] = ("y", "rgb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,7 @@ def evaluate(model: LoadedModel, pairs: list[PhotoPair]) -> Iterator[Score]:
         result = run_to_end(upscale(Picture(pixels=pair.low, bit_depth=8), model.engine, model.tiling)).pixels
         size = (pair.high.shape[1], pair.high.shape[0])
         floor = np.asarray(Image.fromarray(pair.low).resize(size, Image.Resampling.BICUBIC))
-        for channels in ("y", "rgb"):
+        for channels in CHANNELS:
             yield Score(
                 name=pair.name,
                 channels=channels,
@@ -50,8 +54,12 @@ def evaluate(model: LoadedModel, pairs: list[PhotoPair]) -> Iterator[Score]:
             )
 
 
-def summarize(scores: list[Score], *, dataset: str, channels: Channels, border: int) -> Metric:
-    """Returns the mean over the pictures as a manifest record."""
+def summarize(scores: list[Score], *, dataset: str, border: int) -> tuple[Metric, ...]:
+    """Returns the means over the pictures, of Y and of RGB, as manifest records."""
+    return tuple(_mean(scores, dataset=dataset, channels=channels, border=border) for channels in CHANNELS)
+
+
+def _mean(scores: list[Score], *, dataset: str, channels: Channels, border: int) -> Metric:
     chosen = [score for score in scores if score.channels == channels]
     return Metric(
         dataset=dataset,

@@ -26,7 +26,15 @@ from zoo.release import (
 )
 from zoo.workshop.recipes import Recipe
 
-__all__ = ["cost_record", "new_release", "put_metrics", "put_release", "store_release", "store_weights"]
+__all__ = [
+    "change_manifest",
+    "cost_record",
+    "new_release",
+    "put_metrics",
+    "put_release",
+    "store_release",
+    "store_weights",
+]
 
 
 def store_weights(module: SwinIR, variant: Variant, training: TrainingRecord, folder: Path = BUILTIN) -> FileRecord:
@@ -110,25 +118,39 @@ def new_release(
     )
 
 
-def store_release(home: Path, release_id: str, change: Callable[[Release | None], Release]) -> Release:
-    """Changes one release in a folder's manifest, writes it and its card, and returns it.
+def change_manifest(home: Path, change: Callable[[Manifest | None], Manifest]) -> Manifest:
+    """Changes the manifest of a folder and returns it; the only way in which the workshop writes one.
 
-    Whoever else changes the manifest meanwhile, waits, so that nobody writes back what another has just replaced.
+    Whoever else changes it meanwhile, waits, so that nobody writes back what another has just replaced.
+
+    Args:
+        home: Folder of ``manifest.json``, which may be missing.
+        change: Given the manifest as it stands, or None where there is none, returns what it is to be.
+    """
+    path = home / MANIFEST_PATH.name
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        manifest = change(load_manifest(path) if path.is_file() else None)
+        save_manifest(manifest, path)
+    return manifest
+
+
+def store_release(home: Path, release_id: str, change: Callable[[Release | None], Release]) -> None:
+    """Changes one release in the manifest of a folder, and writes its card.
 
     Args:
         home: Folder of ``manifest.json``, which may be missing, and ``builtin``.
         release_id: Which release.
         change: Given the release as it stands, or None where there is none, returns what it is to be.
     """
-    path, builtin = home / MANIFEST_PATH.name, home / BUILTIN.name
-    builtin.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
-        manifest = load_manifest(path) if path.is_file() else None
+
+    def put(manifest: Manifest | None) -> Manifest:
         releases = () if manifest is None else manifest.releases
         release = change(next((one for one in releases if one.id == release_id), None))
-        save_manifest(put_release(manifest, release), path)
-        (builtin / f"{release.id}.md").write_text(model_card(release), encoding="utf-8")
-    return release
+        (home / BUILTIN.name / f"{release_id}.md").write_text(model_card(release), encoding="utf-8")
+        return put_release(manifest, release)
+
+    (home / BUILTIN.name).mkdir(parents=True, exist_ok=True)
+    change_manifest(home, put)
 
 
 def put_release(manifest: Manifest | None, release: Release) -> Manifest:

@@ -36,7 +36,7 @@ def test_scores_are_those_of_the_picture_a_visitor_would_get(benchmark_folder: P
 def test_the_summary_is_the_mean_over_one_kind_of_channels(benchmark_folder: Path) -> None:
     model = LoadedModel(id="nearest", engine=Nearest(), tiling=Tiling(tile=16, overlap=8))
     scores = list(evaluate(model, validation_pairs(benchmark_folder, scale=2)))
-    metric = summarize(scores, dataset="Drawn2", channels="rgb", border=2)
+    _, metric = summarize(scores, dataset="Drawn2", border=2)
     chosen = [score.psnr_db for score in scores if score.channels == "rgb"]
     assert metric.psnr_db == pytest.approx(np.mean(chosen), abs=5e-4)
     assert (metric.pictures, metric.dataset, metric.border) == (2, "Drawn2", 2)
