@@ -176,3 +176,12 @@ def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
         except OSError:
             time.sleep(0.3)
     pytest.fail("the app did not serve its page")
+
+
+def tab_to(page: Page, selector: str, *, presses: int) -> None:
+    """Moves the keyboard's focus forwards to an element, with at most so many presses."""
+    for _ in range(presses):
+        page.keyboard.press("Tab")
+        if page.evaluate("(s) => document.activeElement?.matches(s) ?? false", selector):
+            return
+    pytest.fail(f"Tab does not reach {selector}")

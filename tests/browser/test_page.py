@@ -9,7 +9,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, tab_to
 from tests.ui.studio import GPS_IFD, MAKE, MAKER, ORIENTATION, write_photo
 
 pytestmark = [
@@ -173,26 +173,19 @@ def test_a_phone_needs_no_sideways_scrolling(page: Page, tmp_path: Path) -> None
 
 
 def test_the_keyboard_alone_is_enough(page: Page) -> None:
-    def tab_to(selector: str) -> None:
-        for _ in range(40):
-            page.keyboard.press("Tab")
-            if page.evaluate("(s) => document.activeElement?.matches(s) ?? false", selector):
-                return
-        pytest.fail(f"Tab does not reach {selector}")
-
-    tab_to("#examples button")
+    tab_to(page, "#examples button", presses=40)
     page.keyboard.press("Enter")
     page.wait_for_selector("#spot-comparison .compare")
-    tab_to("#models input")
+    tab_to(page, "#models input", presses=40)
     page.keyboard.press("ArrowDown")
     expect(page.locator("#spot-comparison .compare-note")).to_contain_text("Fake ×4")
-    tab_to("#run")
+    tab_to(page, "#run", presses=40)
     page.keyboard.press("Enter")
     page.wait_for_selector("#comparison .compare")
-    tab_to("#comparison .compare-range")
+    tab_to(page, "#comparison .compare-range", presses=40)
     page.keyboard.press("ArrowRight")
     assert "--divide: 50.5%" in (page.get_attribute("#comparison .compare", "style") or "")
-    tab_to("#picker .spot-x")
+    tab_to(page, "#picker .spot-x", presses=40)
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#spot-comparison .compare-note")).to_contain_text("Cut from the full result of Fake ×4")
 

@@ -10,7 +10,7 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from sr_core.errors import PackageError
-from tests.browser.conftest import Site, opened
+from tests.browser.conftest import Site, opened, tab_to
 from tests.browser.test_page import contrast, open_photo
 from tests.ui.studio import FakeFiles, family, write_photo
 from ui import text
@@ -232,27 +232,20 @@ def test_any_two_variants_can_be_compared(zoo_page: Page, zoo_site: Site, tmp_pa
 
 
 def test_the_keyboard_alone_is_enough_for_the_zoo(zoo_page: Page) -> None:
-    def tab_to(selector: str) -> None:
-        for _ in range(60):
-            zoo_page.keyboard.press("Tab")
-            if zoo_page.evaluate("(s) => document.activeElement?.matches(s) ?? false", selector):
-                return
-        pytest.fail(f"Tab does not reach {selector}")
-
-    tab_to("[role=tab][aria-selected=false]")
+    tab_to(zoo_page, "[role=tab][aria-selected=false]", presses=60)
     zoo_page.keyboard.press("Enter")
     zoo_page.wait_for_selector("#zoo-table table")
-    tab_to(f"#zoo-plot a[data-variant='{QUICK}']")
+    tab_to(zoo_page, f"#zoo-plot a[data-variant='{QUICK}']", presses=60)
     zoo_page.keyboard.press("Enter")
     expect_shown(zoo_page, MODELS.release(QUICK))
-    tab_to("#zoo-kit button")
+    tab_to(zoo_page, "#zoo-kit button", presses=60)
     with zoo_page.expect_download() as download:
         zoo_page.keyboard.press("Enter")
     assert download.value.suggested_filename == "SwinirQuickX2Photos39Float16_T64-kit.zip"
-    tab_to("#zoo-table thead th:nth-child(5) button")
+    tab_to(zoo_page, "#zoo-table thead th:nth-child(5) button", presses=60)
     zoo_page.keyboard.press("Enter")
     expect(heading(zoo_page, "File")).to_have_attribute("aria-sort", "ascending")
-    tab_to("#zoo-table input")
+    tab_to(zoo_page, "#zoo-table input", presses=60)
     zoo_page.keyboard.press("ArrowDown")
     order = sorted(MODELS.releases, key=lambda one: one.size_bytes)
     after = order[[one.id for one in order].index(QUICK) + 1]
