@@ -4,22 +4,30 @@ Source: ITU-T H.273 (code points); IEC 61966-2-1 (sRGB); SMPTE ST 2084 and ITU-R
 (reference white of 203 cd/m2).
 """
 
+from collections.abc import Callable, Iterator
 from io import BytesIO
-from typing import Final, cast
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from sr_core.image.camera import to_linear_srgb
 from sr_core.image.depth import change_depth
 from sr_core.image.picture import Metadata, Samples
+from sr_core.image.transfer import Transfer, light_of
 
 __all__ = ["cmyk_to_srgb", "is_srgb", "profile_space", "to_srgb"]
 
-_BAND_ROWS: Final = 256
+_LightReader: TypeAlias = Callable[[Samples], NDArray[np.float32]]
+_Sample = TypeVar("_Sample", bound=np.generic)
+
+_BAND_PIXELS: Final = 1 << 19
 _INTENT: Final = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS: Final = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
+_BT709: Final = 1
 _BT2020: Final = 9
 _P3: Final = (11, 12)
 _GAMMA_22: Final = 4
@@ -33,6 +41,10 @@ _WHITE_NITS: Final = 203.0
 _HLG_PEAK_NITS: Final = 1000.0
 _HLG_SYSTEM_GAMMA: Final = 1.2
 _KNEE: Final = 0.7
+_BEYOND_WHITE: Final = 1.001
+
+_D65: Final = (0.3127, 0.3290)
+_BT709_XY: Final = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 
 _P3_TO_SRGB: Final = ((1.2249401, -0.2249404, 0.0), (-0.0420569, 1.0420571, 0.0), (-0.0196376, -0.0786361, 1.0982735))
 _BT2020_TO_SRGB: Final = (
@@ -70,84 +82,176 @@ def cmyk_to_srgb(image: Image.Image, icc: bytes | None) -> NDArray[np.uint8]:
     """
     if icc is None:
         return np.asarray(image.convert("RGB"))
-    return np.asarray(_through_profile(image, icc))
-
-
-def to_srgb(pixels: Samples, bit_depth: int, metadata: Metadata) -> NDArray[np.uint8]:
-    """Returns pixels as 8-bit sRGB for display; every pixel is converted by itself, so crops match the whole.
-
-    A picture with an ICC profile goes through it. Without one, H.273 code points decide: Display P3 and BT.2020
-    primaries are converted and clipped; PQ and HLG are shown with reference white (203 cd/m2) just below display
-    white and highlights rolled off above 70 % of it. Unknown code points and unusable profiles count as sRGB.
-
-    Args:
-        pixels: (H, W, 3) or (H, W, 1), as in a Picture.
-        bit_depth: Bits of a sample.
-        metadata: Metadata of that Picture.
-
-    Returns:
-        (H, W, 3).
-    """
-    if metadata.icc is not None:
-        return _by_profile(change_depth(pixels, bit_depth, 8), metadata.icc)
-    if metadata.nclx is not None and not is_srgb(metadata.nclx):
-        return _by_code_points(pixels, bit_depth, metadata.nclx)
-    return _as_rgb(change_depth(pixels, bit_depth, 8))
-
-
-def _as_rgb(pixels: Samples) -> NDArray[np.uint8]:
-    """Returns 8-bit pixels with three channels."""
-    eight = cast("NDArray[np.uint8]", pixels)
-    return eight if eight.shape[2] == 3 else np.repeat(eight, 3, axis=2)
-
-
-def _by_profile(pixels: Samples, icc: bytes) -> NDArray[np.uint8]:
-    """Returns 8-bit pixels converted by a profile for grey or RGB."""
-    space = profile_space(icc)
-    if space == "GRAY" and pixels.shape[2] == 1:
-        image = Image.fromarray(pixels[:, :, 0])
-    elif space == "RGB":
-        image = Image.fromarray(_as_rgb(pixels))
-    else:
-        return _as_rgb(pixels)
-    try:
-        return np.asarray(_through_profile(image, icc))
-    except (ImageCms.PyCMSError, OSError):  # a damaged profile: browsers, too, show such a picture as sRGB
-        return _as_rgb(pixels)
-
-
-def _through_profile(image: Image.Image, icc: bytes) -> Image.Image:
-    """Returns the image as sRGB, mode RGB."""
     srgb = ImageCms.createProfile("sRGB")
     profile = ImageCms.ImageCmsProfile(BytesIO(icc))
     transform = ImageCms.buildTransform(profile, srgb, image.mode, "RGB", _INTENT, _FLAGS)
     converted = ImageCms.applyTransform(image, transform)
     if converted is None:  # only when asked to work in place
         raise ValueError("the profile conversion gave no picture")
+    return np.asarray(converted)
+
+
+def to_srgb(pixels: Samples, bit_depth: int, metadata: Metadata, *, bits: Literal[8, 16] = 8) -> Samples:
+    """Returns pixels as sRGB; every pixel is converted by itself, so crops match the whole.
+
+    The signal of a RAW photo becomes light and goes through the colours of its camera. Any other picture with an ICC
+    profile goes through that. Without one, H.273 code points decide: Display P3 and BT.2020 primaries are converted
+    and clipped; PQ and HLG are shown with reference white (203 cd/m2) just below display white. Highlights of HDR
+    pictures are rolled off above 70 % of display white. Unknown code points and unusable profiles count as sRGB.
+
+    Args:
+        pixels: (H, W, 3) or (H, W, 1), as in a Picture.
+        bit_depth: Bits of a sample.
+        metadata: Metadata of that Picture.
+        bits: Depth of the result.
+
+    Returns:
+        (H, W, 3).
+    """
+    if metadata.transfer is not None:
+        return _from_light(pixels, _signal_reader(pixels.shape[2], metadata, metadata.transfer), bits)
+    if metadata.icc is not None:
+        return _by_profile(pixels, bit_depth, metadata.icc, bits)
+    if metadata.nclx is not None and not is_srgb(metadata.nclx):
+        return _from_light(pixels, _code_reader(bit_depth, metadata.nclx), bits)
+    return _as_rgb(change_depth(pixels, bit_depth, bits))
+
+
+def _as_rgb(pixels: NDArray[_Sample]) -> NDArray[_Sample]:
+    """Returns pixels with three channels."""
+    return pixels if pixels.shape[2] == 3 else np.repeat(pixels, 3, axis=2)
+
+
+def _by_profile(pixels: Samples, bit_depth: int, icc: bytes, bits: Literal[8, 16]) -> Samples:
+    """Returns pixels converted by a profile for grey or RGB."""
+    converted, srgb, depth = _empty(pixels, bits), _srgb_profile(), 8 if bit_depth == 8 else 16
+    is_grey = pixels.shape[2] == 1 and profile_space(icc) == "GRAY"
+    try:
+        table = _through_profile(_every_code(depth), icc, srgb, converted.dtype)[0] if is_grey else None
+        for band in _bands(pixels):
+            samples = change_depth(pixels[band], bit_depth, depth)
+            if table is not None:
+                converted[band] = table[samples[:, :, 0]]
+            else:
+                converted[band] = _through_profile(samples, icc, srgb, converted.dtype)
+    except imagecodecs.CmsError:  # a damaged profile: browsers, too, show such a picture as sRGB
+        return _as_rgb(change_depth(pixels, bit_depth, bits))
     return converted
 
 
-def _by_code_points(pixels: Samples, bit_depth: int, nclx: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """Returns pixels decoded to linear light, brought to BT.709 primaries, rolled off and encoded as sRGB."""
+def _every_code(bits: Literal[8, 16]) -> Samples:
+    """Returns a row of grey pixels, one of each code."""
+    codes = np.arange(1 << bits).reshape(1, -1, 1)
+    return codes.astype(np.uint8) if bits == 8 else codes.astype(np.uint16)
+
+
+def _through_profile(
+    pixels: NDArray[np.uint8 | np.uint16 | np.float32], icc: bytes, target: bytes, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Returns pixels (H, W, 1 or 3) converted by their profile to a profile for RGB.
+
+    Raises:
+        imagecodecs.CmsError: The profile is damaged, or not one for such pixels.
+    """
+    is_grey = pixels.shape[2] == 1 and profile_space(icc) == "GRAY"
+    return imagecodecs.cms_transform(
+        np.ascontiguousarray(pixels[:, :, 0] if is_grey else _as_rgb(pixels)),
+        icc,
+        target,
+        colorspace="gray" if is_grey else "rgb",
+        outcolorspace="rgb",
+        outdtype=dtype,
+        intent=int(_INTENT),
+        # To make it fast, lcms2 puts too few steps into the dark end of grey; that of RGB comes out well.
+        flags=int(_FLAGS | ImageCms.Flags.NOOPTIMIZE if is_grey else _FLAGS),
+    )
+
+
+def _from_light(pixels: Samples, reader: _LightReader, bits: Literal[8, 16]) -> Samples:
+    """Returns pixels as sRGB of the light that a reader finds in them, band by band."""
+    peak = np.float32((1 << bits) - 1)
+    converted = _empty(pixels, bits)
+    for band in _bands(pixels):
+        light = np.clip(reader(pixels[band]), 0, 1)
+        converted[band] = np.rint(_srgb_encoded(light) * peak)
+    return converted
+
+
+def _empty(pixels: Samples, bits: Literal[8, 16]) -> Samples:
+    """Returns room for pixels as sRGB."""
+    return np.empty((*pixels.shape[:2], 3), dtype=np.uint8 if bits == 8 else np.uint16)
+
+
+def _bands(pixels: Samples) -> Iterator[slice]:
+    """Yields rows that make up about half a million pixels together."""
+    rows = max(1, _BAND_PIXELS // max(pixels.shape[1], 1))
+    return (slice(top, top + rows) for top in range(0, pixels.shape[0], rows))
+
+
+def _signal_reader(channels: int, metadata: Metadata, transfer: Transfer) -> _LightReader:
+    """Returns what reads linear sRGB, 1 being display white, in a 16-bit signal that a transfer made of light."""
+    icc, camera = metadata.icc, metadata.camera
+    if camera is not None:
+        return lambda band: to_linear_srgb(light_of(band.astype(np.uint16, copy=False), transfer), camera)
+    is_hdr = transfer.is_float and transfer.floor + 1 / min(transfer.gains) > _BEYOND_WHITE
+    matrix, _ = _primaries(metadata.nclx[0] if metadata.nclx is not None else _BT709)
+    linear_srgb = _linear_srgb_profile()
+    if icc is not None and not _is_usable(icc, linear_srgb, channels):
+        icc = None
+
+    def read(band: Samples) -> NDArray[np.float32]:
+        light = light_of(band.astype(np.uint16, copy=False), transfer)
+        if icc is not None:
+            light = _through_profile(light, icc, linear_srgb, np.dtype(np.float32))
+        elif matrix is not None:
+            light = _as_rgb(light) @ matrix.T
+        light = np.maximum(_as_rgb(light), 0)
+        return _rolled_off(light) if is_hdr else light
+
+    return read
+
+
+def _code_reader(bit_depth: int, nclx: tuple[int, int, int, int]) -> _LightReader:
+    """Returns what reads linear sRGB, 1 being display white, in samples that code points describe."""
     primaries, transfer, _, _ = nclx
     linear_of = _linear_table(transfer, bit_depth)
-    matrix, luma = None, _BT709_LUMA
-    if primaries in _P3:
-        matrix, luma = np.asarray(_P3_TO_SRGB, dtype=np.float32), _P3_LUMA
-    elif primaries == _BT2020:
-        matrix, luma = np.asarray(_BT2020_TO_SRGB, dtype=np.float32), _BT2020_LUMA
-    converted = np.empty((*pixels.shape[:2], 3), dtype=np.uint8)
-    for top in range(0, pixels.shape[0], _BAND_ROWS):
-        band = linear_of[pixels[top : top + _BAND_ROWS]]
-        light = np.repeat(band, 3, axis=2) if band.shape[2] == 1 else band
+    matrix, luma = _primaries(primaries)
+
+    def read(band: Samples) -> NDArray[np.float32]:
+        light = _as_rgb(linear_of[band])
         if transfer == _HLG:
             light = _hlg_display_light(light, luma)
         if matrix is not None:
             light = np.maximum(light @ matrix.T, 0)
-        if transfer in (_PQ, _HLG):
-            light = _rolled_off(light)
-        converted[top : top + _BAND_ROWS] = np.rint(_srgb_encoded(np.clip(light, 0, 1)) * 255).astype(np.uint8)
-    return converted
+        return _rolled_off(light) if transfer in (_PQ, _HLG) else light
+
+    return read
+
+
+def _primaries(primaries: int) -> tuple[NDArray[np.float32] | None, tuple[float, float, float]]:
+    """Returns the matrix to linear sRGB, None where there is nothing to do, and the shares of luminance."""
+    if primaries in _P3:
+        return np.asarray(_P3_TO_SRGB, dtype=np.float32), _P3_LUMA
+    if primaries == _BT2020:
+        return np.asarray(_BT2020_TO_SRGB, dtype=np.float32), _BT2020_LUMA
+    return None, _BT709_LUMA
+
+
+def _srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _linear_srgb_profile() -> bytes:
+    return imagecodecs.cms_profile("rgb", whitepoint=_D65, primaries=_BT709_XY, gamma=1.0)
+
+
+def _is_usable(icc: bytes, target: bytes, channels: int) -> bool:
+    """Returns whether light of so many channels can be converted from a profile to another."""
+    try:
+        _through_profile(np.zeros((1, 1, channels), dtype=np.float32), icc, target, np.dtype(np.float32))
+    except imagecodecs.CmsError:
+        return False
+    return True
 
 
 def _linear_table(transfer: int, bit_depth: int) -> NDArray[np.float32]:

@@ -3,21 +3,22 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
-from typing import assert_never
 
 import numpy as np
 
-from sr_core.errors import SRError, UnreadablePhotoError, UnsupportedFormatError
-from sr_core.image import heif, jpeg, png, webp
+from sr_core.errors import SRError, UnreadablePhotoError
+from sr_core.image.families import FAMILIES
+from sr_core.image.family import Decoded
 from sr_core.image.header import Header, Limits, Stored, guard_bytes, guard_pixels
 from sr_core.image.metadata import reset_orientation
 from sr_core.image.orientation import upright
-from sr_core.image.picture import PhotoFormat, Picture, Samples
-from sr_core.image.sniff import FORMAT_NAMES, SNIFFED_BYTES, sniff
+from sr_core.image.picture import FORMAT_NAMES, PhotoFormat, Picture
+from sr_core.image.sniff import sniff
 from sr_core.image.xmp import usable_xmp
 
-__all__ = ["Header", "Limits", "decode", "read_header"]
+__all__ = ["Header", "Limits", "decode", "decode_bytes", "read_header", "read_header_bytes"]
 
 
 def read_header(path: Path, limits: Limits) -> Header:
@@ -32,11 +33,12 @@ def read_header(path: Path, limits: Limits) -> Header:
         UnreadablePhotoError: The file is empty, damaged or cut short.
         PhotoTooLargeError: The file is beyond a limit.
     """
-    data = _read(path, limits)
-    photo_format, stored = _parse(data)
-    header = stored.header(photo_format, len(data))
-    guard_pixels(header.height, header.width, limits)
-    return header
+    return read_header_bytes(_read(path, limits), limits)
+
+
+def read_header_bytes(data: bytes, limits: Limits) -> Header:
+    """Returns what a photo will be as a Picture; as :func:`read_header`, of the bytes of a file."""
+    return _parse(data, limits)[0]
 
 
 def decode(path: Path, limits: Limits) -> Picture:
@@ -51,78 +53,59 @@ def decode(path: Path, limits: Limits) -> Picture:
         UnreadablePhotoError: The file is empty, damaged or cut short.
         PhotoTooLargeError: The file is beyond a limit.
     """
-    data = _read(path, limits)
-    photo_format, stored = _parse(data)
-    header = stored.header(photo_format, len(data))
-    guard_pixels(header.height, header.width, limits)
-    with _damage_named(photo_format):
-        samples = _decode_pixels(photo_format, data, stored)
+    return decode_bytes(_read(path, limits), limits)
+
+
+def decode_bytes(data: bytes, limits: Limits) -> Picture:
+    """Returns the photo in the bytes of a file; as :func:`decode`."""
+    header, stored = _parse(data, limits)
+    with _damage_named(header.format):
+        decoded = _decode_pixels(header.format, data, stored)
         expected = (stored.height, stored.width, stored.channels + stored.has_alpha)
-        if samples.shape != expected:
-            raise ValueError(f"decoded {samples.shape} where the header says {expected}")
-    return _picture(photo_format, samples, stored)
+        if decoded.samples.shape != expected:
+            raise ValueError(f"decoded {decoded.samples.shape} where the header says {expected}")
+        return _picture(header, decoded, stored)
 
 
 def _read(path: Path, limits: Limits) -> bytes:
     """Returns the bytes of a file within the limits."""
     guard_bytes(path.stat().st_size, limits)
-    data = path.read_bytes()
+    return path.read_bytes()
+
+
+def _parse(data: bytes, limits: Limits) -> tuple[Header, Stored]:
+    """Returns what the file says of itself, within the limits: upright, and as it is stored."""
     if not data:
         raise UnreadablePhotoError("The file is empty; please send the photo again.")
-    return data
-
-
-def _parse(data: bytes) -> tuple[PhotoFormat, Stored]:
-    """Returns the family and what the file says of itself."""
-    photo_format = sniff(data[:SNIFFED_BYTES])
-    match photo_format:
-        case "jpeg":
-            parse = jpeg.parse
-        case "png":
-            parse = png.parse
-        case "webp":
-            parse = webp.parse
-        case "heic":
-            parse = heif.parse
-        case None:
-            raise UnsupportedFormatError(
-                "This file is not a photo of a known kind; please use a JPEG, PNG, WebP or HEIC photo."
-            )
-        case _:
-            assert_never(photo_format)
+    photo_format = sniff(BytesIO(data))
     with _damage_named(photo_format):
-        return photo_format, parse(data)
+        stored = FAMILIES[photo_format].parse(data)
+        xmp, xmp_notices = usable_xmp(stored.metadata.xmp)
+        stored = replace(stored, metadata=replace(stored.metadata, xmp=xmp), notices=(*stored.notices, *xmp_notices))
+        header = stored.header(photo_format, len(data))
+        guard_pixels(header.height, header.width, limits)
+        return header, stored
 
 
-def _decode_pixels(photo_format: PhotoFormat, data: bytes, stored: Stored) -> Samples:
+def _decode_pixels(photo_format: PhotoFormat, data: bytes, stored: Stored) -> Decoded:
     """Returns the stored samples, (H, W, C) with alpha as the last channel."""
-    match photo_format:
-        case "jpeg":
-            return jpeg.pixels(data)
-        case "png":
-            return png.pixels(data)
-        case "webp":
-            return webp.pixels(data, has_alpha=stored.has_alpha)
-        case "heic":
-            return heif.pixels(data, channels=stored.channels)
-        case _:
-            assert_never(photo_format)
+    return FAMILIES[photo_format].pixels(data, stored)
 
 
-def _picture(photo_format: PhotoFormat, samples: Samples, stored: Stored) -> Picture:
+def _picture(header: Header, decoded: Decoded, stored: Stored) -> Picture:
     """Returns the upright picture of stored samples: the one place where orientation is applied."""
-    alpha = None
+    samples, alpha = decoded.samples, None
     if stored.has_alpha:
         alpha = upright(np.ascontiguousarray(samples[:, :, -1]), stored.orientation)
         samples = samples[:, :, :-1]
-    xmp, xmp_notices = usable_xmp(stored.metadata.xmp)
+    metadata = reset_orientation(stored.metadata)
     return Picture(
         pixels=np.ascontiguousarray(upright(samples, stored.orientation)),
         bit_depth=stored.bit_depth,
         alpha=alpha,
-        source_format=photo_format,
-        metadata=reset_orientation(replace(stored.metadata, xmp=xmp)),
-        notices=(*stored.notices, *xmp_notices),
+        source_format=header.format,
+        metadata=replace(metadata, transfer=decoded.transfer, camera=decoded.camera),
+        notices=(*stored.notices, *decoded.notices),
     )
 
 

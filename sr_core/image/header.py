@@ -1,11 +1,11 @@
 """What a file says of itself before any pixel is decoded, and the limits it is held to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sr_core.errors import PhotoTooLargeError
 from sr_core.image.orientation import swaps_sides
-from sr_core.image.picture import Metadata, PhotoFormat
+from sr_core.image.picture import FORMAT_NAMES, Metadata, PhotoFormat
 
 __all__ = ["Header", "Limits", "Stored", "guard_bytes", "guard_pixels"]
 
@@ -36,10 +36,14 @@ class Header:
         format: Family of the file.
         height: Rows when upright.
         width: Columns when upright.
-        bit_depth: Bits of a sample: 8, 10, 12 or 16.
+        bit_depth: Bits of a sample of the Picture: 8, 10, 12 or 16.
         channels: 3 for RGB or 1 for grey, alpha not counted.
         has_alpha: Whether there is an alpha channel, opaque or not.
         size_bytes: Size of the file.
+        kind: What the file is called, such as ``JPEG`` or ``RAW (Canon PowerShot G2)``.
+        samples: What a sample of the file is, such as ``14 bit`` or ``32 bit float``.
+        metadata: That of the Picture, without what only the pixels tell (``transfer``, ``camera``).
+        notices: Sentences about what the file holds and a Picture does not.
     """
 
     format: PhotoFormat
@@ -49,6 +53,10 @@ class Header:
     channels: int
     has_alpha: bool
     size_bytes: int
+    kind: str
+    samples: str
+    metadata: Metadata = field(default_factory=Metadata)
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +66,13 @@ class Stored:
     Attributes:
         height: Rows as stored.
         width: Columns as stored.
-        bit_depth: Bits of a sample: 8, 10, 12 or 16.
+        bit_depth: Bits of a decoded sample: 8, 10, 12 or 16.
         channels: 3 for RGB or 1 for grey, alpha not counted.
-        has_alpha: Whether the stored samples end with an alpha channel.
-        orientation: EXIF orientation 1 to 8 that the stored samples still need.
+        has_alpha: Whether the decoded samples end with an alpha channel.
+        orientation: EXIF orientation 1 to 8 that the decoded samples still need.
         metadata: As in the file, EXIF orientation not yet reset.
+        kind: What the file is called, where that is not the name of its family.
+        samples: What a sample of the file is, where it is not an integer of ``bit_depth`` bits.
         notices: Sentences about what the file holds and a Picture does not.
     """
 
@@ -73,10 +83,12 @@ class Stored:
     has_alpha: bool
     orientation: int
     metadata: Metadata
+    kind: str | None = None
+    samples: str | None = None
     notices: tuple[str, ...] = ()
 
     def header(self, photo_format: PhotoFormat, size_bytes: int) -> Header:
-        """Returns the header of the upright photo."""
+        """Returns the header of the upright photo, its metadata as in the file."""
         sides = (self.height, self.width)
         height, width = reversed(sides) if swaps_sides(self.orientation) else sides
         return Header(
@@ -87,6 +99,10 @@ class Stored:
             channels=self.channels,
             has_alpha=self.has_alpha,
             size_bytes=size_bytes,
+            kind=self.kind or FORMAT_NAMES[photo_format],
+            samples=self.samples or f"{self.bit_depth} bit",
+            metadata=self.metadata,
+            notices=self.notices,
         )
 
 

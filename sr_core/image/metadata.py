@@ -9,20 +9,40 @@ Source: CIPA DC-008 (Exif 2.32), 4.6; TIFF 6.0, section 2.
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from sr_core.image.extras import without_claims_of
 from sr_core.image.picture import Metadata
-from sr_core.image.xmp import with_number, without_elements
+from sr_core.image.xmp import states_place, with_number, without_elements, without_places
 
-__all__ = ["orientation_of", "refresh_size", "reset_orientation", "usable_exif"]
+__all__ = [
+    "has_location", "lost_with_location", "orientation_of", "refresh_size", "reset_orientation", "usable_exif",
+    "without_location",
+]  # fmt: skip
 
 _ORIENTATION: Final = 0x0112
 _EXIF_IFD: Final = 0x8769
 _THUMBNAIL_AT: Final = 0x0201
 _THUMBNAIL_BYTES: Final = 0x0202
+_GPS_IFD: Final = 0x8825
+_INTEROP_IFD: Final = 0xA005
+_MAKER_NOTE: Final = 0x927C
+_APPLE: Final = b"Apple iOS\x00"
 _WIDTH_TAGS: Final = frozenset({0x0100, 0xA002})
 _HEIGHT_TAGS: Final = frozenset({0x0101, 0xA003})
+_RELATED_WIDTH: Final = 0x1001
+_RELATED_HEIGHT: Final = 0x1002
 _SHORT: Final = 3
 _LONG: Final = 4
+_HEADER_BYTES: Final = 8
 _ENTRY_BYTES: Final = 12
+_TYPE_BYTES: Final = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
+
+_COORDINATES: Final = frozenset({2, 4, 20, 22, 27, 28})  # latitude and longitude, those of the target, names of places
+_PLACE_TAGS: Final = frozenset({_GPS_IFD, 700, 33550, 33723, 33922, 34264, 34377, 34735, 34736, 34737, 50740})
+"""Entries of IFD0 and IFD1: GPS, XMP, IPTC, Photoshop's blocks, GeoTIFF, and the copy of a maker note in a DNG."""
+_PLACE_EXTRAS: Final = frozenset({"iptc", "photoshop", "text", "comment", "extended-xmp", "private"})
+_MOST_GPS_IFDS: Final = 2
+_MOST_GPS_ENTRIES: Final = 256
+_IPTC_PLACES: Final = tuple(b"\x1c\x02" + bytes((number,)) for number in (26, 27, 90, 92, 95, 100, 101))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +109,40 @@ class _Block:
         self.write(entry.at + 4, 4, 1)
         self.write(entry.at + 8, 2 if fits_short else 4, value)
 
+    def place(self, entry: _Entry) -> tuple[int, int]:
+        """Returns offset and size of the values of an entry, as it states them; a size of 0 for an unknown type."""
+        size = _TYPE_BYTES.get(entry.kind, 0) * self.number(entry.at + 4, 4)
+        return (entry.at + 8 if size <= 4 else self.number(entry.at + 8, 4)), size
+
+    def zero_all(self, places: list[tuple[int, int]]) -> None:
+        """Overwrites values and directories by their offset and size.
+
+        Raises:
+            ValueError: One is not in the block behind its header, or together they are larger than the block.
+        """
+        if sum(size for _, size in places) > len(self.data):
+            raise ValueError("the values of an EXIF block are larger than the block")
+        if any(at < _HEADER_BYTES or at + size > len(self.data) for at, size in places):
+            raise ValueError("a value is not in the EXIF block")
+        for at, size in places:
+            self.data[at : at + size] = bytes(size)
+
+    def remove(self, ifd: _Ifd, gone: list[_Entry]) -> None:
+        """Takes entries out of a directory and overwrites their values; what follows them in it moves up.
+
+        Raises:
+            ValueError: The values are larger than the block.
+        """
+        if not gone:
+            return
+        taken = set(gone)
+        kept = [self.data[entry.at : entry.at + _ENTRY_BYTES] for entry in ifd.entries if entry not in taken]
+        following = self.data[ifd.next_at : ifd.next_at + 4]
+        self.zero_all([self.place(entry) for entry in gone])
+        fresh = len(kept).to_bytes(2, self.order) + b"".join(kept) + following
+        end = min(ifd.next_at + 4, len(self.data))
+        self.data[ifd.at : end] = fresh.ljust(end - ifd.at, b"\x00")
+
     def first(self) -> _Ifd:
         """Returns IFD0, which describes the main picture."""
         return self.ifd(self.number(4, 4))
@@ -97,6 +151,21 @@ class _Block:
         """Returns the Exif directory, if IFD0 points to one."""
         pointers = [self.value(entry) for entry in self.first().entries if entry.tag == _EXIF_IFD]
         return self.ifd(pointers[0]) if pointers else None
+
+    def all_of(self, tag: int) -> list[_Entry]:
+        """Returns the entries of a tag in IFD0, IFD1 and the Exif directory."""
+        first, inner = self.first(), self.exif_ifd()
+        directories = [first, self.ifd(self.number(first.next_at, 4)), *((inner,) if inner else ())]
+        return [entry for ifd in directories for entry in ifd.entries if entry.tag == tag]
+
+    def gps_ifds(self) -> list[_Ifd]:
+        """Returns the GPS directories; there is one, or a damaged block points to several."""
+        offsets = {self.value(pointer) for pointer in self.all_of(_GPS_IFD)}
+        return [self.ifd(at) for at in sorted(offsets)[: _MOST_GPS_IFDS + 1]]
+
+    def foreign_notes(self) -> list[_Entry]:
+        """Returns the maker notes of anyone but Apple, whose notes state no places."""
+        return [note for note in self.all_of(_MAKER_NOTE) if not self.data.startswith(_APPLE, self.place(note)[0])]
 
 
 def usable_exif(exif: bytes | None) -> tuple[bytes | None, tuple[str, ...]]:
@@ -153,6 +222,8 @@ def refresh_size(metadata: Metadata, height: int, width: int) -> Metadata:
                     block.set_value(entry, width)
                 elif entry.tag in _HEIGHT_TAGS:
                     block.set_value(entry, height)
+                elif entry.tag == _INTEROP_IFD:
+                    _refresh_related(block, block.ifd(block.value(entry)), height, width)
         _drop_thumbnail(block)
         exif = bytes(block.data)
     if xmp is not None:
@@ -162,6 +233,113 @@ def refresh_size(metadata: Metadata, height: int, width: int) -> Metadata:
             xmp = with_number(xmp, f"tiff:{name}", value)
         xmp = without_elements(xmp, "xmp:Thumbnails")
     return replace(metadata, exif=exif, xmp=xmp)
+
+
+def has_location(metadata: Metadata) -> bool:
+    """Returns whether the metadata states where a photo was taken, or what place it shows; maker notes are not read.
+
+    Args:
+        metadata: Of a header or a picture.
+    """
+    if metadata.exif is not None:
+        block = _Block(metadata.exif)
+        for ifd in block.gps_ifds()[:_MOST_GPS_IFDS]:
+            for entry in ifd.entries[:_MOST_GPS_ENTRIES]:
+                at, size = block.place(entry)
+                if entry.tag in _COORDINATES and any(block.data[at : at + size]):
+                    return True
+    if metadata.xmp is not None and states_place(metadata.xmp):
+        return True
+    return any(mark in extra.data for extra in metadata.extras if extra.kind == "iptc" for mark in _IPTC_PLACES)
+
+
+def without_location(metadata: Metadata) -> Metadata:
+    """Returns the metadata without coordinates and names of places, and without what may hold either unseen.
+
+    The GPS directory is overwritten and no longer listed, and so is a maker note of anyone but Apple; what else is in
+    the EXIF block stays where it is. A block or an XMP packet in which places cannot be told for sure is left out.
+
+    Args:
+        metadata: Of a picture.
+    """
+    exif, xmp = metadata.exif, metadata.xmp
+    if exif is not None:
+        try:
+            exif = _without_places(exif)
+        except ValueError:
+            exif = None
+    if xmp is not None:
+        xmp = without_places(xmp)
+    extras = tuple(extra for extra in metadata.extras if extra.kind not in _PLACE_EXTRAS)
+    for kind in sorted({extra.kind for extra in metadata.extras} & _PLACE_EXTRAS):
+        xmp = None if xmp is None else without_claims_of(xmp, kind)
+    return replace(metadata, exif=exif, xmp=xmp, extras=extras)
+
+
+def lost_with_location(metadata: Metadata) -> tuple[str, ...]:
+    """Returns a sentence for each thing beside places that :func:`without_location` takes out.
+
+    Args:
+        metadata: Of a header or a picture.
+    """
+    bare = without_location(metadata)
+    reason = "is left out with the location, as it may hold places."
+    lost = [f"{extra.name} {reason}" for extra in metadata.extras if extra not in bare.extras]
+    if metadata.exif is not None and bare.exif is None:
+        lost.append(f"The EXIF data of this photo {reason}")
+    elif metadata.exif is not None and _Block(metadata.exif).foreign_notes():
+        lost.append(f"The maker note of this photo {reason}")
+    if metadata.xmp is not None and bare.xmp is None:
+        lost.append(f"The XMP data of this photo {reason}")
+    return tuple(lost)
+
+
+def _without_places(exif: bytes) -> bytes:
+    """Returns an EXIF block without its GPS directory, other blocks that state places, and foreign maker notes.
+
+    Raises:
+        ValueError: The GPS directory is damaged, so that its coordinates may lie anywhere.
+    """
+    block = _Block(exif)
+    first = block.first()
+    thumbnail, inner = block.ifd(block.number(first.next_at, 4)), block.exif_ifd()
+    if sum(entry.tag == _EXIF_IFD for entry in first.entries) > 1:
+        raise ValueError("an EXIF block has one Exif directory")
+    foreign = set(block.foreign_notes())
+    gps = block.gps_ifds()
+    if len(gps) > _MOST_GPS_IFDS:
+        raise ValueError("an EXIF block has one GPS directory")
+    for ifd in gps:
+        _zero_directory(block, ifd)
+    for ifd in (inner, thumbnail, first):
+        if ifd is not None:
+            block.remove(ifd, [entry for entry in ifd.entries if entry.tag in _PLACE_TAGS or entry in foreign])
+    return bytes(block.data)
+
+
+def _zero_directory(block: _Block, ifd: _Ifd) -> None:
+    """Overwrites a directory and all its values.
+
+    Raises:
+        ValueError: It is damaged, or its values cannot all be found.
+    """
+    if ifd.at < _HEADER_BYTES:  # some software keeps the pointer to a directory that it took out
+        return
+    if ifd.next_at > len(block.data) or len(ifd.entries) > _MOST_GPS_ENTRIES:
+        raise ValueError("the GPS directory is damaged")
+    if any(entry.kind not in _TYPE_BYTES for entry in ifd.entries):
+        raise ValueError("the GPS directory has values of no known size")
+    end = min(ifd.next_at + 4, len(block.data))
+    block.zero_all([*(block.place(entry) for entry in ifd.entries), (ifd.at, end - ifd.at)])
+
+
+def _refresh_related(block: _Block, interop: _Ifd, height: int, width: int) -> None:
+    """Writes the size of a picture where the Interop directory states it (CIPA DC-008, 4.6.7)."""
+    for entry in interop.entries:
+        if entry.tag == _RELATED_WIDTH:
+            block.set_value(entry, width)
+        elif entry.tag == _RELATED_HEIGHT:
+            block.set_value(entry, height)
 
 
 def _drop_thumbnail(block: _Block) -> None:

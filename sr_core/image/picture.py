@@ -1,16 +1,38 @@
 """The one in-memory form of a photo, upright and at its own bit depth."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chroma", "Metadata", "PhotoFormat", "Picture", "Samples"]
+from sr_core.image.camera import CameraColour
+from sr_core.image.transfer import Transfer
+
+__all__ = ["FORMAT_NAMES", "Chroma", "Extra", "Metadata", "PhotoFormat", "Picture", "Samples"]
 
 Samples: TypeAlias = NDArray[np.uint8 | np.uint16]
-PhotoFormat: TypeAlias = Literal["jpeg", "png", "webp", "heic"]
+PhotoFormat: TypeAlias = Literal["jpeg", "png", "webp", "heic", "avif", "tiff", "dng"]
+"""A family of files; ``dng`` stands for every kind of RAW when it is read, and is a linear DNG when it is written."""
+FORMAT_NAMES: Final[dict[PhotoFormat, str]] = {
+    "jpeg": "JPEG", "png": "PNG", "webp": "WebP", "heic": "HEIC", "avif": "AVIF", "tiff": "TIFF", "dng": "DNG",
+}  # fmt: skip
 Chroma: TypeAlias = Literal["420", "422", "444"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """A part of a file that only its own family can hold; it goes into a result of that family as it is.
+
+    Attributes:
+        kind: The family's own word for it, such as ``gain-map``.
+        name: What a visitor calls it, as in "The HDR gain map of this JPEG ...".
+        data: Its bytes, in a form that only its family reads.
+    """
+
+    kind: str
+    name: str
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +43,12 @@ class Metadata:
         icc: ICC profile, or None for the format's default (sRGB).
         exif: EXIF block as TIFF bytes (without the ``Exif`` mark in front), orientation already reset to 1.
         xmp: XMP packet.
-        nclx: Colour primaries, transfer, matrix and full-range flag (ITU-T H.273 code points) of a HEIC or a PNG.
-        chroma: Chroma sampling of a HEIC or a JPEG, or None where the file has none (grey, other families).
+        nclx: Colour primaries, transfer, matrix and full-range flag (ITU-T H.273 code points) of a HEIC, AVIF or PNG.
+        chroma: Chroma sampling of a HEIC, AVIF or JPEG, or None where the file has none (grey, other families).
+        dpi: Pixels per inch across and down, as the file's own header states them, or None.
+        transfer: How the samples of the file became the signal in the Picture, or None where they are the same.
+        camera: The colour space of a camera that the signal is in, or None where ``icc`` or ``nclx`` state it.
+        extras: Parts that only files of the Picture's own family can hold.
     """
 
     icc: bytes | None = None
@@ -30,11 +56,18 @@ class Metadata:
     xmp: bytes | None = None
     nclx: tuple[int, int, int, int] | None = None
     chroma: Chroma | None = None
+    dpi: tuple[float, float] | None = None
+    transfer: Transfer | None = None
+    camera: CameraColour | None = None
+    extras: tuple[Extra, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A photo as pixels: upright, colour-encoded as in its file, never premultiplied.
+    """A photo as pixels: upright, as a signal that is fit for the eye and the network, never premultiplied.
+
+    That is how nearly all files hold it. Samples that are proportional to light, or to far more light than a screen
+    shows, are turned into such a signal by ``metadata.transfer`` and back when they are written.
 
     Attributes:
         pixels: (H, W, 3) RGB or (H, W, 1) grey; uint8 for 8 bits, uint16 for more; 0 to ``peak``.
