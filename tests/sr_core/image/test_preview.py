@@ -2,11 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_core.image.camera import CameraColour
 from sr_core.image.colour import is_srgb, profile_space, to_srgb
 from sr_core.image.depth import change_depth
 from sr_core.image.picture import Metadata
 from sr_core.image.preview import save_png, to_srgb_preview
+from sr_core.image.transfer import Transfer, signal_of
 
+from .jpeg_files import profile_of_gamma
 from .photo_files import P3_NCLX, everything, noise, picture_of, rgb_profile, scene
 
 PATCH = np.array([[[255, 0, 0], [128, 128, 128], [0, 200, 40]]], dtype=np.uint8)
@@ -118,3 +121,31 @@ def test_depth_keeps_black_white_and_rounds_to_nearest(bits_in, bits_out):
     assert changed.dtype == (np.uint8 if bits_out == 8 else np.uint16)
     if bits_out > bits_in:
         np.testing.assert_array_equal(change_depth(changed, bits_out, bits_in), codes)
+
+
+def test_preview_of_light_shows_it_as_a_display_does():
+    light = np.full((64, 64, 3), 0.2159, dtype=np.float32)  # 128 / 255 in sRGB
+    transfer = Transfer(stored="linear", bits=16, lift=30.0)
+    picture = picture_of(signal_of(light, transfer), 16, metadata=Metadata(transfer=transfer))
+    for side in (None, 16):
+        shown = to_srgb_preview(picture, side)
+        assert np.abs(shown.astype(int) - 128).max() <= 1
+
+
+def test_preview_of_light_with_alpha_is_laid_over_white():
+    transfer = Transfer(stored="linear", bits=8)
+    metadata = Metadata(transfer=transfer, icc=profile_of_gamma(1.0))
+    signal = signal_of(np.zeros((4, 4, 3), dtype=np.float32), transfer)
+    alpha = np.full((4, 4), 65535 // 2, dtype=np.uint16)
+    shown = to_srgb_preview(picture_of(signal, 16, alpha=alpha, metadata=metadata))
+    assert np.abs(shown.astype(int) - 128).max() <= 1
+
+
+def test_preview_of_a_raw_photo_is_white_balanced():
+    camera = CameraColour(neutral=(0.5, 1.0, 0.7), from_xyz=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+    transfer = Transfer(stored="linear", bits=16, gains=(1.0, 0.5, 0.7))
+    light = np.full((50, 60, 3), (0.09, 0.18, 0.126), dtype=np.float32)
+    metadata = Metadata(transfer=transfer, camera=camera)
+    shown = to_srgb_preview(picture_of(signal_of(light, transfer), 16, source_format="dng", metadata=metadata), 20)
+    assert shown.shape == (17, 20, 3)
+    assert np.ptp(shown.astype(int), axis=2).max() <= 1
