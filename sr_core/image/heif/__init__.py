@@ -1,0 +1,1 @@
+"""HEIF files: HEIC and AVIF."""
