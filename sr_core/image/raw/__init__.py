@@ -1,0 +1,1 @@
+"""RAW photos in, linear DNGs out."""
