@@ -25,11 +25,13 @@ from typing import Final, Literal, TypeAlias, get_args
 import torch
 from tqdm import tqdm
 
-from sr_core.errors import OptionError, OutputError, SRError, UnknownModelError
-from sr_core.image.decode import Limits, decode, read_header
-from sr_core.image.encode import check_output, encode, extension_of
-from sr_core.image.picture import PhotoFormat
-from sr_core.image.sniff import SNIFFED_BYTES, sniff
+from sr_core.errors import OptionError, OutputError, SRError, UnknownModelError, UnsupportedFormatError
+from sr_core.image.encode import check_output, extension_of, losses
+from sr_core.image.extensions import EXTENSIONS, PHOTO_EXTENSIONS
+from sr_core.image.header import Limits
+from sr_core.image.picture import PhotoFormat, Picture
+from sr_core.image.sandbox import Confines, Sandbox
+from sr_core.image.sniff import READ_NAMES, sniff
 from sr_core.infer.engine import ComputeChoice
 from sr_core.infer.estimate import Speed, calibrate
 from sr_core.infer.model import LoadedModel, open_model
@@ -43,10 +45,13 @@ ResolveModel: TypeAlias = Callable[[str | None, ComputeChoice], LoadedModel]
 
 State: TypeAlias = Literal["done", "skipped", "failed"]
 
-_FORMATS: Mapping[str, PhotoFormat] = MappingProxyType(
-    {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".heic": "heic", ".heif": "heic"}
+_RESULT_EXTENSIONS: Mapping[str, PhotoFormat] = MappingProxyType(
+    {name: family for family, names in EXTENSIONS.items() for name in (names[:1] if family == "dng" else names)}
 )
 _MEGAPIXEL: Final = 1_000_000
+_MOST_FILE_BYTES: Final = 2 << 30
+# Whoever starts the command line owns the machine: the limits only keep a damaged file from taking all of it.
+_CONFINES: Final = Confines(memory_bytes=8 << 30, read_seconds=600.0, write_seconds=3600.0)
 _RESULT_MARK: Final = re.compile(r"_x\d+$")
 _BAR: Final = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} tiles{postfix}"
 _TORCH_OUT_OF_MEMORY: Final = ("not enough memory", "can't allocate memory")  # of the CPU, torch 2.x: a RuntimeError
@@ -96,6 +101,8 @@ class _Job:
         out_is_file: Which of these it is.
         photo_format: Family of the results, or None for that of each photo.
         overwrite: Whether results that exist are replaced.
+        remove_location: Whether results must not tell where the photos were taken.
+        sandbox: What reads and writes the photos.
         speed: Measures the model's speed at the first call, and tells it again at later ones.
     """
 
@@ -106,6 +113,8 @@ class _Job:
     out_is_file: bool
     photo_format: PhotoFormat | None
     overwrite: bool
+    remove_location: bool
+    sandbox: Sandbox
     speed: Callable[[], Speed]
 
 
@@ -119,9 +128,18 @@ def main(arguments: Sequence[str] | None, resolve_model: ResolveModel) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     photos = list(dict.fromkeys(_photos(options.photos, options.out, recursive=options.recursive)))
+    with Sandbox(_CONFINES) as sandbox:
+        return _run(options, photos, resolve_model, sandbox)
+
+
+def _run(
+    options: argparse.Namespace, photos: Sequence[tuple[Path, Path]], resolve_model: ResolveModel, sandbox: Sandbox
+) -> int:
+    """Upscales all photos and returns the exit status."""
     try:
         _set_threads(options.threads)
-        job = _job(options, photos, resolve_model)
+        job = _job(options, photos, resolve_model, sandbox)
+        sandbox.warm()
     except (OptionError, UnknownModelError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -147,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("upscale", help="upscale photos, or all photos of folders")
     add = command.add_argument
-    add("photos", nargs="+", type=Path, metavar="IN", help="photos (JPEG, PNG, WebP, HEIC) or folders of photos")
+    add("photos", nargs="+", type=Path, metavar="IN", help=f"photos ({READ_NAMES}) or folders of photos")
     add("-o", "--out", required=True, type=Path, help="a folder, or for a single photo a file with its extension")
     add("--model", metavar="ID", help="a model id, or a .safetensors file; by default the first of the zoo")
     add("--tile", type=int, help="longest side of a tile in pixels; by default the model's")
@@ -155,6 +173,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch", type=int, help="tiles at a time; by default the model's")
     add("--precision", choices=get_args(ComputeChoice), default="auto", help="number format of the products")
     add("--format", choices=get_args(PhotoFormat), help="family of the results; by default that of each photo")
+    add("--remove-location", action="store_true", help="write nothing into the results of where they were taken")
     add("--max-megapixels", type=float, default=50.0, help="larger photos are refused; default: %(default)g")
     add("--threads", type=int, help="threads of the network; by default torch's choice, at most the free processors")
     add("--recursive", action="store_true", help="take the folders inside folders, too")
@@ -186,10 +205,12 @@ def _photos(inputs: Sequence[Path], out: Path, *, recursive: bool) -> Iterator[t
 
 def _is_photo(file: Path, folder: Path) -> bool:
     is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return file.suffix.lower() in _FORMATS and file.is_file() and not is_hidden
+    return file.suffix.lower() in PHOTO_EXTENSIONS and file.is_file() and not is_hidden
 
 
-def _job(options: argparse.Namespace, photos: Sequence[tuple[Path, Path]], resolve_model: ResolveModel) -> _Job:
+def _job(
+    options: argparse.Namespace, photos: Sequence[tuple[Path, Path]], resolve_model: ResolveModel, sandbox: Sandbox
+) -> _Job:
     """Returns what holds for all photos.
 
     Raises:
@@ -197,7 +218,7 @@ def _job(options: argparse.Namespace, photos: Sequence[tuple[Path, Path]], resol
         ModelError: The model cannot be used.
     """
     if not photos:
-        raise OptionError("There are no photos in what was given (JPEG, PNG, WebP or HEIC).")
+        raise OptionError(f"There are no photos in what was given ({READ_NAMES}).")
     out_format = _out_format(options.out)
     if out_format and (len(options.photos) > 1 or options.photos[0].is_dir()):
         raise OptionError(f"{options.out} is a file, but several photos or a folder were given; please name a folder.")
@@ -215,11 +236,13 @@ def _job(options: argparse.Namespace, photos: Sequence[tuple[Path, Path]], resol
     return _Job(
         model=model,
         tiling=tiling,
-        limits=Limits(max_pixels=int(max_pixels)),
+        limits=Limits(max_pixels=int(max_pixels), max_file_bytes=_MOST_FILE_BYTES),
         out=options.out,
         out_is_file=out_format is not None,
         photo_format=options.format or out_format,
         overwrite=options.overwrite,
+        remove_location=options.remove_location,
+        sandbox=sandbox,
         speed=cache(partial(calibrate, model.engine, tiling)),
     )
 
@@ -232,9 +255,9 @@ def _out_format(out: Path) -> PhotoFormat | None:
     """
     if out.is_dir():
         return None
-    out_format = _FORMATS.get(out.suffix.lower())
+    out_format = _RESULT_EXTENSIONS.get(out.suffix.lower())
     if out_format is None and (out.suffix or out.exists()):
-        names = ", ".join(_FORMATS)
+        names = ", ".join(_RESULT_EXTENSIONS)
         raise OptionError(f"{out} is neither a folder nor the name of a result, which can end in {names}.")
     return out_format
 
@@ -281,8 +304,8 @@ def _sniffed(photo: Path) -> PhotoFormat | None:
     """Returns the family of a photo, or None where it cannot be read; why is told when its turn comes."""
     try:
         with photo.open("rb") as file:
-            return sniff(file.read(SNIFFED_BYTES))
-    except OSError:
+            return sniff(file)
+    except (OSError, UnsupportedFormatError):
         return None
 
 
@@ -318,7 +341,7 @@ def _upscale_file(photo: Path, inner: Path, job: _Job, contested: frozenset[Path
         OSError: A file cannot be read or written.
     """
     engine = job.model.engine
-    header = read_header(photo, job.limits)
+    header = job.sandbox.read_header(photo, job.limits)
     photo_format = job.photo_format or header.format
     target = _target(photo, inner, job, photo_format)
     if target in contested:
@@ -328,11 +351,21 @@ def _upscale_file(photo: Path, inner: Path, job: _Job, contested: frozenset[Path
     if target.exists() and not job.overwrite:
         return Outcome(photo=photo, state="skipped", result=target, message="it exists already")
     height, width = header.height * engine.scale, header.width * engine.scale
-    check_output(photo_format, height, width, has_alpha=header.has_alpha)
+    check_output(photo_format, height, width, source_format=header.format, has_alpha=header.has_alpha)
     target.parent.mkdir(parents=True, exist_ok=True)
-    speed = job.speed() if sys.stderr.isatty() else None  # only who watches is told how long it will take
+    for sentence in losses(header, photo_format, remove_location=job.remove_location):
+        tqdm.write(f"{photo}: {sentence}", file=sys.stderr)
     started = perf_counter()
-    picture = decode(photo, job.limits)
+    larger = _larger(photo, job)
+    written = job.sandbox.encode(larger, target, photo_format=photo_format, remove_location=job.remove_location)
+    seconds, notices = perf_counter() - started, larger.notices + written.notices
+    return Outcome(photo=photo, state="done", result=target, seconds=seconds, notices=notices)
+
+
+def _larger(photo: Path, job: _Job) -> Picture:
+    """Returns a photo upscaled, and shows how far it is."""
+    speed = job.speed() if sys.stderr.isatty() else None  # only who watches is told how long it will take
+    picture = job.sandbox.decode(photo, job.limits)
     with tqdm(desc=photo.name, bar_format=_BAR, miniters=1, leave=False, disable=None) as bar:
 
         def show(progress: TileProgress) -> None:
@@ -340,10 +373,7 @@ def _upscale_file(photo: Path, inner: Path, job: _Job, contested: frozenset[Path
             bar.set_postfix_str(_time_left(progress), refresh=progress.done == 0)
             bar.update(progress.done - bar.n)
 
-        larger = run_to_end(upscale(picture, engine, job.tiling, speed=speed), show)
-    written = encode(larger, target, photo_format=photo_format)
-    seconds, notices = perf_counter() - started, larger.notices + written.notices
-    return Outcome(photo=photo, state="done", result=target, seconds=seconds, notices=notices)
+        return run_to_end(upscale(picture, job.model.engine, job.tiling, speed=speed), show)
 
 
 def _time_left(progress: TileProgress) -> str:

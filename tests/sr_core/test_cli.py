@@ -419,7 +419,7 @@ def test_a_name_that_is_neither_result_nor_folder_is_refused(
 ) -> None:
     write_photo(tmp_path / "a.png")
     (tmp_path / "notes").write_text("x")
-    for name in ("result.tif", "notes"):
+    for name in ("result.bmp", "notes"):
         assert run(zoo, tmp_path / "a.png", "-o", tmp_path / name) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
@@ -453,7 +453,7 @@ def test_notices_are_told(zoo: Zoo, tmp_path: Path, capsys: pytest.CaptureFixtur
     deep = Picture(pixels=rng.integers(0, 65536, (10, 10, 3), np.uint16), bit_depth=16)
     encode(deep, tmp_path / "a.png")
     assert run(zoo, tmp_path / "a.png", "-o", tmp_path / "a.jpg") == 0
-    assert "16 bits of a sample became 8" in capsys.readouterr().out
+    assert "16 bits of a sample become 8" in capsys.readouterr().out
 
 
 @pytest.fixture

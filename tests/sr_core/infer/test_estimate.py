@@ -22,7 +22,15 @@ PLAN = plan_tiles(300, 500, 8, Tiling(tile=64, overlap=16))
 
 def header(height: int, width: int, *, bits: int = 8, channels: int = 3, has_alpha: bool = False) -> Header:
     return Header(
-        format="png", height=height, width=width, bit_depth=bits, channels=channels, has_alpha=has_alpha, size_bytes=1
+        format="png",
+        height=height,
+        width=width,
+        bit_depth=bits,
+        channels=channels,
+        has_alpha=has_alpha,
+        size_bytes=1,
+        kind="JPEG",
+        samples="8 bit",
     )
 
 

@@ -369,7 +369,15 @@ def test_seams_are_found_near_overlaps() -> None:
 def test_the_memory_estimate_is_what_is_taken(height: int, width: int, channels: int, bits: int) -> None:
     picture, engine = picture_of(height, width, channels=channels, bits=bits), FakeEngine(nearest, notes=False)
     header = Header(
-        format="png", height=height, width=width, bit_depth=bits, channels=channels, has_alpha=False, size_bytes=1
+        format="png",
+        height=height,
+        width=width,
+        bit_depth=bits,
+        channels=channels,
+        has_alpha=False,
+        size_bytes=1,
+        kind="JPEG",
+        samples="8 bit",
     )
     expected = estimate_peak_bytes(header, engine, Tiling(), network_bytes_per_pixel=0)
     job = upscale(picture, engine, Tiling())
