@@ -5,11 +5,14 @@ import math
 from collections.abc import Sequence
 
 from sr_core.image.header import Header
+from sr_core.image.metadata import has_location
+from sr_core.image.picture import FORMAT_NAMES, PhotoFormat
 from ui import text
 from ui.jobs import Stage
 
 __all__ = [
-    "facts_card", "header_card", "limits_card", "panel", "photo_card", "progress_panel", "section_head", "stage_panel",
+    "facts_card", "header_card", "limits_card", "losses_card", "panel", "photo_card", "progress_panel", "refusal_card",
+    "section_head", "stage_panel",
 ]  # fmt: skip
 
 
@@ -34,20 +37,39 @@ def section_head(title: str, words: str) -> str:
     return f"<div class='head'><h2>{html.escape(title)}</h2><p>{html.escape(words)}</p></div>"
 
 
-def photo_card(header: Header, notices: Sequence[str]) -> str:
-    """Returns what is known of a photo, and what of it will not be in the result."""
+def photo_card(header: Header) -> str:
+    """Returns what is known of a photo."""
     facts = [
-        text.FORMAT_LABELS[header.format],
+        header.kind,
         f"{header.width} × {header.height}",
         text.megapixels_text(header.height * header.width),
         text.size_text(header.size_bytes),
-        f"{header.bit_depth} bit",
+        header.samples,
     ]
     if header.channels == 1:
-        facts.append("grey")
+        facts.append(text.GREY)
     if header.has_alpha:
-        facts.append("transparency")
-    return _facts(facts) + _notices(notices)
+        facts.append(text.TRANSPARENCY)
+    facts.append(text.WITH_LOCATION if has_location(header.metadata) else text.NO_LOCATION)
+    return _facts(facts)
+
+
+def losses_card(losses: Sequence[str], photo_format: PhotoFormat) -> str:
+    """Returns what a photo carries and a result will not.
+
+    Args:
+        losses: A sentence for each; none where all is carried, which is said too.
+        photo_format: Family of the result.
+    """
+    if losses:
+        return f"<div role='status'>{_notices(losses)}</div>"
+    words = text.KEEPS_LIGHT if photo_format == "dng" else text.KEEPS_ALL.format(name=FORMAT_NAMES[photo_format])
+    return f"<p class='keeps-all' role='status'>{html.escape(words)}</p>"
+
+
+def refusal_card(sentence: str) -> str:
+    """Returns why a result cannot be made as it is chosen."""
+    return f"<ul class='notices notices-refusal' role='alert'><li>{html.escape(sentence)}</li></ul>"
 
 
 def facts_card(facts: Sequence[str], notices: Sequence[str]) -> str:

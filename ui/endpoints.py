@@ -50,6 +50,7 @@ class Endpoints:
         photo: str | None,
         model: str,
         save_as: str,
+        remove_location: bool = False,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Generator[Any]:
         """Returns the photo, upscaled, as a file.
@@ -57,15 +58,22 @@ class Endpoints:
         Cancelling the job stops the computation; its progress counts tiles.
 
         Args:
-            photo: A JPEG, PNG, WebP or HEIC file.
+            photo: A JPEG, PNG, WebP, HEIC, AVIF, TIFF or RAW file.
             model: The id of a model as ``/models`` lists it; empty for the default one.
-            save_as: ``same`` for the format of the photo, or ``jpeg``, ``png``, ``webp`` or ``heic``.
+            save_as: ``same`` for the format of the photo, which is a DNG for RAW, or ``jpeg``, ``png``, ``webp``,
+                ``heic``, ``avif`` or ``tiff``.
+            remove_location: Whether the file must not tell where the photo was taken.
             progress: Where Gradio is told how far the job is.
         """
         try:
             with tempfile.TemporaryDirectory(prefix="psr-job-") as folder:
                 model_id = model or self._studio.manifest.default.id
-                order = Order(photo=photo_path(photo), model_id=model_id, save_as=save_as or text.AS_THE_PHOTO)
+                order = Order(
+                    photo=photo_path(photo),
+                    model_id=model_id,
+                    save_as=save_as or text.AS_THE_PHOTO,
+                    remove_location=remove_location,
+                )
                 job = upscale_photo(self._studio, order, Path(folder))
                 try:
                     while True:
@@ -104,10 +112,11 @@ def add_endpoints(studio: Studio) -> None:
         photo = gr.File(label="photo", type="filepath")
         model = gr.Textbox(label="model", value="")
         save_as = gr.Textbox(label="save_as", value=text.AS_THE_PHOTO)
+        remove_location = gr.Checkbox(label="remove_location", value=False)
         result = gr.File(label="result")
         gr.Button().click(
             fn=endpoints.upscale,
-            inputs=[photo, model, save_as],
+            inputs=[photo, model, save_as, remove_location],
             outputs=result,
             api_name="upscale",
             concurrency_limit=1,

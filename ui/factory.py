@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import gradio as gr
 
@@ -18,14 +19,25 @@ from zoo.files import Zoo
 from zoo.hub import open_zoo
 from zoo.release import Release
 
-__all__ = ["create_app", "serve"]
+__all__ = ["App", "create_app", "serve"]
 
 _LOG = logging.getLogger(__name__)
 
 
-def create_app(
-    settings: Settings, zoo: Zoo | None = None, load: Callable[[Release], LoadedModel] | None = None
-) -> gr.Blocks:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """The app: what Gradio serves, and what it owns."""
+
+    blocks: gr.Blocks
+    studio: Studio
+
+    def close(self) -> None:
+        """Ends the server, and the processes that read and write photos."""
+        self.blocks.close(verbose=False)
+        self.studio.close()
+
+
+def create_app(settings: Settings, zoo: Zoo | None = None, load: Callable[[Release], LoadedModel] | None = None) -> App:
     """Returns the app, not yet served.
 
     Args:
@@ -46,18 +58,20 @@ def create_app(
         title=text.TITLE,
         fill_width=True,
         delete_cache=(SWEEP_SECONDS, settings.keep_seconds),
-    ) as app:
+    ) as blocks:
         gr.HTML(header_card(), apply_default_css=False, elem_id="top")
         for words in zoo.notices or ([text.ORIGIN.format(origin=zoo.origin)] if settings.hub else []):
             gr.HTML(panel(words, "quiet"), apply_default_css=False)
-        build_page(app, studio)
+        build_page(blocks, studio)
         add_endpoints(studio)
-    return app.queue(api_open=False, max_size=settings.queue_length, default_concurrency_limit=4)
+    blocks.queue(api_open=False, max_size=settings.queue_length, default_concurrency_limit=4)
+    return App(blocks=blocks, studio=studio)
 
 
-def serve(app: gr.Blocks, settings: Settings, *, block: bool = True) -> str:
-    """Serves the app and returns its address; with ``block``, only when it is interrupted."""
-    _, address, _ = app.launch(
+def serve(app: App, settings: Settings, *, block: bool = True) -> str:
+    """Serves the app and returns its address; with ``block``, only when it is interrupted, and closes it then."""
+    app.studio.sandbox.warm()
+    _, address, _ = app.blocks.launch(
         server_name=settings.host,
         server_port=settings.port,
         prevent_thread_lock=not block,
@@ -75,4 +89,6 @@ def serve(app: gr.Blocks, settings: Settings, *, block: bool = True) -> str:
         pwa=False,
         mcp_server=False,
     )
+    if block:
+        app.studio.close()
     return address

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, get_args
 
 from sr_core.errors import OptionError, OutputError, PhotoError, PhotoTooLargeError
-from sr_core.image.decode import decode, read_header
-from sr_core.image.encode import EncodedInfo, check_output, encode, extension_of
+from sr_core.image.encode import EncodedInfo, check_output, extension_of
 from sr_core.image.header import Header
+from sr_core.image.metadata import has_location
 from sr_core.image.picture import PhotoFormat, Picture
 from sr_core.infer.estimate import estimate_peak_bytes
 from sr_core.infer.model import LoadedModel
@@ -21,7 +21,10 @@ from ui import text
 from ui.studio import Studio
 from zoo.release import Release
 
-__all__ = ["Enlarged", "Finished", "Order", "Stage", "enlarge_photo", "photo_path", "result_name", "upscale_photo"]
+__all__ = [
+    "Enlarged", "Finished", "Order", "Stage", "check_result", "chosen_format", "enlarge_photo", "photo_path",
+    "result_name", "upscale_photo",
+]  # fmt: skip
 
 _MIB: Final = 1 << 20
 _LONGEST_STEM: Final = 80
@@ -37,11 +40,13 @@ class Order:
         photo: The uploaded file.
         model_id: Which model.
         save_as: A photo format, or ``same`` for that of the photo.
+        remove_location: Whether the file must not tell where the photo was taken.
     """
 
     photo: Path
     model_id: str
     save_as: str
+    remove_location: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +71,13 @@ class Enlarged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """A job's result: the pictures in memory, and the file."""
+    """A job's result: the pictures in memory, the file, and whether the file tells where the photo was taken."""
 
     release: Release
     photo: Picture
     result: Picture
     file: EncodedInfo
+    has_location: bool
     tiles: int
     seconds: float
 
@@ -96,20 +102,23 @@ def upscale_photo(studio: Studio, order: Order, folder: Path) -> Generator[Stage
     """
     release = studio.manifest.release(order.model_id)
     yield Stage(words=text.READING)
-    header = read_header(order.photo, studio.settings.limits)
-    photo_format = _format(order.save_as, header.format)
-    check_output(
-        photo_format,
-        header.height * release.variant.spec.scale,
-        header.width * release.variant.spec.scale,
-        has_alpha=header.has_alpha,
-    )
+    header = studio.sandbox.read_header(order.photo, studio.settings.limits)
+    photo_format = chosen_format(order.save_as, header.format)
+    check_result(header, release, photo_format)
     made = yield from enlarge_photo(studio, order.photo, header, release)
     yield Stage(words=text.WRITING, done=1, total=1)
     name = result_name(order.photo, release.variant.spec.scale, photo_format)
-    file = encode(made.result, folder / name, photo_format=photo_format)
+    file = studio.sandbox.encode(
+        made.result, folder / name, photo_format=photo_format, remove_location=order.remove_location
+    )
     return Finished(
-        release=release, photo=made.photo, result=made.result, file=file, tiles=made.tiles, seconds=made.seconds
+        release=release,
+        photo=made.photo,
+        result=made.result,
+        file=file,
+        has_location=has_location(made.photo.metadata) and not order.remove_location,
+        tiles=made.tiles,
+        seconds=made.seconds,
     )
 
 
@@ -129,7 +138,7 @@ def enlarge_photo(studio: Studio, path: Path, header: Header, release: Release) 
     yield Stage(words=text.LOADING_MODEL.format(model=release.label))
     model = studio.models.get(release.id)
     _check_memory(studio, header, model)
-    photo = decode(path, studio.settings.limits)
+    photo = studio.sandbox.decode(path, studio.settings.limits)
     started = time.monotonic()
     tiles = 0
     with closing(upscale(photo, model.engine, model.tiling, speed=studio.speeds.of(release))) as work:
@@ -145,6 +154,46 @@ def enlarge_photo(studio: Studio, path: Path, header: Header, release: Release) 
     seconds = time.monotonic() - started
     studio.speeds.record(release, photo.height, photo.width, seconds)
     return Enlarged(photo=photo, result=result, tiles=tiles, seconds=seconds)
+
+
+def chosen_format(name: str, of_the_photo: PhotoFormat) -> PhotoFormat:
+    """Returns the family of files that a choice means.
+
+    Args:
+        name: A photo format, or ``same``.
+        of_the_photo: What ``same`` means.
+
+    Raises:
+        OptionError: There is no such format.
+    """
+    if name == text.AS_THE_PHOTO:
+        return of_the_photo
+    for known in get_args(PhotoFormat):
+        if name == known:
+            return known
+    formats = ", ".join((text.AS_THE_PHOTO, *get_args(PhotoFormat)))
+    raise OptionError(text.BAD_FORMAT.format(name=name, known=formats))
+
+
+def check_result(header: Header, release: Release, photo_format: PhotoFormat) -> None:
+    """Refuses a result that its family of files cannot hold.
+
+    Args:
+        header: The photo.
+        release: The model that enlarges it.
+        photo_format: Family of the result.
+
+    Raises:
+        OutputError: The family cannot hold such a picture.
+    """
+    scale = release.variant.spec.scale
+    check_output(
+        photo_format,
+        header.height * scale,
+        header.width * scale,
+        source_format=header.format,
+        has_alpha=header.has_alpha,
+    )
 
 
 def photo_path(uploaded: str | None) -> Path:
@@ -165,16 +214,6 @@ def result_name(photo: Path, scale: int, photo_format: PhotoFormat) -> str:
     """Returns the name of the file to download, such as ``holiday_x2.jpg``; only characters that any system takes."""
     stem = re.sub(r"[^\w .()+-]+", "_", photo.stem).strip(" ._")[:_LONGEST_STEM] or "photo"
     return f"{stem}_x{scale}{extension_of(photo_format)}"
-
-
-def _format(name: str, of_the_photo: PhotoFormat) -> PhotoFormat:
-    if name == text.AS_THE_PHOTO:
-        return of_the_photo
-    for known in get_args(PhotoFormat):
-        if name == known:
-            return known
-    formats = ", ".join((text.AS_THE_PHOTO, *get_args(PhotoFormat)))
-    raise OptionError(text.BAD_FORMAT.format(name=name, known=formats))
 
 
 def _check(studio: Studio, header: Header, release: Release) -> None:

@@ -1,21 +1,26 @@
 """Pictures that visitors look at again: the photo on screen and its results, without loss and for a while.
 
-Each one lies in a file without a name, so that nobody else can open it and nothing of it outlives the process.
+Each one lies in a file without a name (:mod:`sr_core.image.scratch`), so that nobody else can open it and nothing of it
+outlives the process.
 """
 
-import math
-import tempfile
+import logging
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Final
 
-import numpy as np
-
-from sr_core.image.picture import Picture, Samples
+from sr_core.errors import OutputError
+from sr_core.image.picture import Picture
+from sr_core.image.scratch import copy_of
 
 __all__ = ["KeptPictures"]
+
+_LOG = logging.getLogger(__name__)
+_MOST_PICTURES: Final = 200
+"""Each one holds up to four descriptors of files open, of which a process usually has 1024."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +33,9 @@ class _Kept:
 
 
 class KeptPictures:
-    """Pictures up to a number of bytes; the one that was not used for longest goes first. Safe between threads.
+    """Pictures up to a number, of bytes and of pictures; the one that was not used for longest goes first.
+
+    Safe between threads.
 
     A picture is found by the secret word of an upload and by what made it: a model id, or nothing for the photo itself.
 
@@ -51,15 +58,23 @@ class KeptPictures:
             return self._held()
 
     def put(self, upload: str, model_id: str, picture: Picture) -> None:
-        """Keeps a copy of a picture, in the place of an earlier one of the same upload and model."""
+        """Keeps a picture, in the place of an earlier one of the same upload and model.
+
+        Samples that are a whole file already are kept as they are, others as a copy; a picture for which there is no
+        room on the disk is not kept.
+        """
         size_bytes = picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
         if size_bytes > self._limit_bytes:
             return
-        alpha = None if picture.alpha is None else _on_disk(picture.alpha)
-        copy = replace(picture, pixels=_on_disk(picture.pixels), alpha=alpha)
+        try:
+            alpha = None if picture.alpha is None else copy_of(picture.alpha)
+            copy = replace(picture, pixels=copy_of(picture.pixels), alpha=alpha)
+        except OutputError as error:  # what is not kept is made again when somebody asks for it
+            _LOG.warning("a picture is not kept: %s", error)
+            return
         with self._lock:
             self._kept.pop((upload, model_id), None)
-            while self._held() + size_bytes > self._limit_bytes:
+            while self._held() + size_bytes > self._limit_bytes or len(self._kept) >= _MOST_PICTURES:
                 self._kept.popitem(last=False)
             until = self._clock() + self._keep_seconds
             self._kept[upload, model_id] = _Kept(picture=copy, size_bytes=size_bytes, until=until)
@@ -105,12 +120,3 @@ class KeptPictures:
 
     def _held(self) -> int:
         return sum(kept.size_bytes for kept in self._kept.values())
-
-
-def _on_disk(samples: Samples) -> Samples:
-    """Returns a copy in a file without a name, which the system deletes with the last view of the array."""
-    with tempfile.TemporaryFile(prefix="psr-kept-") as file:
-        file.truncate(math.prod(samples.shape) * samples.itemsize)
-        copy = np.memmap(file, dtype=samples.dtype, mode="r+", shape=samples.shape)
-    copy[...] = samples
-    return np.asarray(copy)

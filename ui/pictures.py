@@ -1,15 +1,19 @@
-"""The pictures that a visitor is shown: PNG files in sRGB without metadata, written from Pictures."""
+"""The pictures that a visitor is shown: PNG files in sRGB without metadata, written from Pictures.
+
+What turns a Picture into sRGB is handed in: the profiles of strangers are read where photos are, in a sandbox.
+"""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_core.image.picture import Picture
-from sr_core.image.preview import save_png, to_srgb_preview
+from sr_core.image.preview import save_png
 from sr_core.image.resize import area_average, bicubic_picture
 from ui import text
 from ui.widgets.compare import Comparison, Difference
@@ -20,6 +24,7 @@ __all__ = [
     "Apart",
     "Box",
     "Pair",
+    "Preview",
     "amplified",
     "apart",
     "crop",
@@ -30,6 +35,9 @@ __all__ = [
     "spot_comparison",
     "spot_view",
 ]
+
+Preview: TypeAlias = Callable[[Picture, int | None], NDArray[np.uint8]]
+"""Returns a picture as sRGB, (H, W, 3), with at most so many pixels a side."""
 
 SPOT_SIDE: Final = 256
 """Side of the square that is computed as a trial, in pixels of the photo."""
@@ -97,10 +105,10 @@ def crop(picture: Picture, box: Box) -> Picture:
     return picture.crop(box.top, box.left, box.height, box.width)
 
 
-def spot_view(picture: Picture, folder: Path) -> SpotView:
+def spot_view(preview: Preview, picture: Picture, folder: Path) -> SpotView:
     """Returns the photo as the spot picker shows it; its PNG is written to ``folder``."""
     path = folder / "photo.png"
-    save_png(to_srgb_preview(picture, _PICKER_SIDE), path)
+    save_png(preview(picture, _PICKER_SIDE), path)
     box = spot_box(picture.height, picture.width, Spot(0, 0))
     return SpotView(
         picture=path, box_height=100 * box.height / picture.height, box_width=100 * box.width / picture.width
@@ -119,27 +127,28 @@ def apart(before: Picture, after: Picture) -> Apart:
     return Apart(psnr_db=psnr_db, largest=255 * largest / before.peak)
 
 
-def spot_comparison(pair: Pair, folder: Path, note: str) -> Comparison:
+def spot_comparison(preview: Preview, pair: Pair, folder: Path, note: str) -> Comparison:
     """Returns a square at full size, before and after; the PNG files are written to ``folder``."""
-    return _comparison(pair, folder, "spot", None, note)
+    return _comparison(preview, pair, folder, "spot", None, note)
 
 
-def result_views(pair: Pair, folder: Path) -> Comparison:
+def result_views(preview: Preview, pair: Pair, folder: Path) -> Comparison:
     """Returns a result next to what it is compared with.
 
     A large result is shown as a smaller copy, and the note says so.
 
     Args:
+        preview: What makes sRGB of a Picture.
         pair: Both, whole.
         folder: Where the PNG files are written.
     """
     full = f"{pair.after.width} × {pair.after.height}"
     longest = max(pair.after.height, pair.after.width)
     if longest <= _SHOWN_SIDE:
-        return _comparison(pair, folder, "result", _SHOWN_SIDE, text.SHOWN_WHOLE.format(full=full))
+        return _comparison(preview, pair, folder, "result", _SHOWN_SIDE, text.SHOWN_WHOLE.format(full=full))
     height, width = (max(1, round(side * _SHOWN_SIDE / longest)) for side in (pair.after.height, pair.after.width))
     note = text.SHOWN_SMALLER.format(shown=f"{width} × {height}", full=full)
-    return _comparison(pair, folder, "result", _SHOWN_SIDE, note)
+    return _comparison(preview, pair, folder, "result", _SHOWN_SIDE, note)
 
 
 def difference_map(before: Picture, after: Picture, height: int, width: int) -> NDArray[np.uint16]:
@@ -173,9 +182,9 @@ def _difference(before: Picture, after: Picture, rows: slice) -> NDArray[np.floa
     return before.pixels[rows].astype(np.float32) - after.pixels[rows].astype(np.float32)
 
 
-def _comparison(pair: Pair, folder: Path, stem: str, max_side: int | None, note: str) -> Comparison:
+def _comparison(preview: Preview, pair: Pair, folder: Path, stem: str, max_side: int | None, note: str) -> Comparison:
     """Returns two pictures with their difference maps, as PNG files whose names begin with ``stem``."""
-    shown = {"before": to_srgb_preview(pair.before, max_side), "after": to_srgb_preview(pair.after, max_side)}
+    shown = {"before": preview(pair.before, max_side), "after": preview(pair.after, max_side)}
     paths = {name: folder / f"{stem}-{name}.png" for name in shown}
     for name, array in shown.items():
         save_png(array, paths[name])

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from sr_core.errors import OptionError
 from sr_core.image.header import Limits
+from sr_core.image.sandbox import Confines
 from zoo.hub import HubSource
 from zoo.manifest import MANIFEST_PATH
 
@@ -31,6 +32,8 @@ class Settings:
         max_job_bytes: The most memory that a job may take at its peak, by its estimate and without the weights. The
             default has room for 50 megapixels at scale 2: a JPEG takes 1.6 GiB, 16 bits with alpha 3.7 GiB. Writing the
             file comes on top: ``PSR_MAX_MEMORY_MIB``.
+        confines: What a process may take that reads or writes one photo, and how many there are at a time:
+            ``PSR_WORKER_MIB``, ``PSR_READ_SECONDS``, ``PSR_WRITE_SECONDS``, ``PSR_WORKERS``.
         queue_length: Jobs that may wait: ``PSR_QUEUE_LENGTH``.
         model_cache_bytes: Weights kept in memory: ``PSR_MODEL_CACHE_MIB``.
         kept_bytes: Decoded photos and results kept on disk to look at again, of all visitors: ``PSR_KEEP_MIB``.
@@ -43,10 +46,11 @@ class Settings:
         port: Port, or None for Gradio's own choice (``GRADIO_SERVER_PORT``): ``PSR_PORT``.
     """
 
-    limits: Limits = field(default_factory=lambda: Limits(max_file_bytes=64 * _MIB, max_pixels=50 * _MEGAPIXEL))
+    limits: Limits = field(default_factory=lambda: Limits(max_file_bytes=128 * _MIB, max_pixels=50 * _MEGAPIXEL))
     max_result_pixels: int = 200 * _MEGAPIXEL
     max_job_seconds: int = 3600
     max_job_bytes: int = 4096 * _MIB
+    confines: Confines = field(default_factory=Confines)
     queue_length: int = 16
     model_cache_bytes: int = 512 * _MIB
     kept_bytes: int = 2048 * _MIB
@@ -81,8 +85,15 @@ class Settings:
             max_pixels=whole.get("PSR_MAX_MEGAPIXELS", default.limits.max_pixels // _MEGAPIXEL) * _MEGAPIXEL,
             max_side=whole.get("PSR_MAX_SIDE", default.limits.max_side),
         )
+        confines = Confines(
+            memory_bytes=whole.get("PSR_WORKER_MIB", default.confines.memory_bytes // _MIB) * _MIB,
+            read_seconds=whole.get("PSR_READ_SECONDS", default.confines.read_seconds),
+            write_seconds=whole.get("PSR_WRITE_SECONDS", default.confines.write_seconds),
+            at_once=whole.get("PSR_WORKERS", default.confines.at_once),
+        )
         return cls(
             limits=limits,
+            confines=confines,
             max_result_pixels=whole.get("PSR_MAX_RESULT_MEGAPIXELS", default.max_result_pixels // _MEGAPIXEL)
             * _MEGAPIXEL,
             max_job_seconds=whole.get("PSR_MAX_JOB_SECONDS", default.max_job_seconds),
@@ -142,6 +153,10 @@ _FIELDS: Mapping[str, Callable[[str, str], int | str]] = MappingProxyType(
         "PSR_MAX_RESULT_MEGAPIXELS": _whole(1, 4000),
         "PSR_MAX_JOB_SECONDS": _whole(10, 86400),
         "PSR_MAX_MEMORY_MIB": _whole(64, 1_048_576),
+        "PSR_WORKER_MIB": _whole(256, 1_048_576),
+        "PSR_READ_SECONDS": _whole(1, 3600),
+        "PSR_WRITE_SECONDS": _whole(1, 86400),
+        "PSR_WORKERS": _whole(1, 64),
         "PSR_QUEUE_LENGTH": _whole(1, 1000),
         "PSR_MODEL_CACHE_MIB": _whole(1, 65536),
         "PSR_KEEP_MIB": _whole(1, 1_048_576),

@@ -1,5 +1,5 @@
 """What the app owns for as long as it runs: settings, the models on offer with their files, loaded models and their
-speeds, and the pictures that visitors look at again.
+speeds, the processes that read and write photos, and the pictures that visitors look at again.
 """
 
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+from sr_core.image.sandbox import Sandbox
 from sr_core.infer.model import LoadedModel
 from ui.kept import KeptPictures
 from ui.settings import Settings
@@ -27,16 +28,24 @@ class Studio:
     zoo: Zoo
     models: ModelCache
     speeds: Speeds
+    sandbox: Sandbox
     kept: KeptPictures
 
     @classmethod
-    def open(cls, settings: Settings, zoo: Zoo, load: Callable[[Release], LoadedModel] | None = None) -> Self:
-        """Returns a studio with nothing loaded and nothing measured yet.
+    def open(
+        cls,
+        settings: Settings,
+        zoo: Zoo,
+        load: Callable[[Release], LoadedModel] | None = None,
+        sandbox: Sandbox | None = None,
+    ) -> Self:
+        """Returns a studio with nothing loaded, nothing measured and no process started yet.
 
         Args:
             settings: Limits and sizes.
             zoo: The models on offer.
             load: How a release becomes a model; None for reading its weight file.
+            sandbox: What reads and writes photos; None for one with the confines of the settings.
         """
         models = ModelCache(zoo.manifest, settings.model_cache_bytes, load or partial(load_model, files=zoo.files))
         return cls(
@@ -44,6 +53,7 @@ class Studio:
             zoo=zoo,
             models=models,
             speeds=Speeds(),
+            sandbox=Sandbox(settings.confines) if sandbox is None else sandbox,
             kept=KeptPictures(settings.kept_bytes, settings.keep_seconds),
         )
 
@@ -51,3 +61,7 @@ class Studio:
     def manifest(self) -> Manifest:
         """The releases on offer."""
         return self.zoo.manifest
+
+    def close(self) -> None:
+        """Ends the processes that read and write photos; a later request starts others."""
+        self.sandbox.close()

@@ -3,18 +3,18 @@
 import math
 from typing import Final
 
-from sr_core.image.picture import PhotoFormat
+from sr_core.image.picture import FORMAT_NAMES, PhotoFormat
+from sr_core.image.sniff import READ_NAMES
 
 __all__ = [
     "AS_THE_PHOTO",
     "BICUBIC",
-    "FORMAT_CHOICES",
-    "FORMAT_LABELS",
     "apart_text",
     "change_text",
     "count_text",
     "decibels_text",
     "duration_text",
+    "format_choices",
     "megabytes_text",
     "megapixels_text",
     "percent_text",
@@ -26,7 +26,7 @@ TITLE: Final = "Pocket super-resolution"
 HERO: Final = "Sharper, bigger photos from SwinIR models that are small enough for a phone."
 UPSCALE_TAB: Final = "Upscale"
 ZOO_TAB: Final = "Zoo"
-PHOTO: Final = "Photo: JPEG, PNG, WebP or HEIC"
+PHOTO: Final = f"Photo: {READ_NAMES}"
 MODEL: Final = "Model"
 MODEL_HEADINGS: Final = (("Model", ""), ("Time", ""), ("PSNR", "dB"), ("Size", "weights"))
 MORE_VARIANTS: Final = "More variants ({count})"
@@ -34,6 +34,8 @@ CHOSEN: Final = "Chosen: {label}"
 PSNR_HELP: Final = "PSNR: Set5, luma; higher is closer to the original."
 NO_TIME: Final = "–"
 SAVE_AS: Final = "Save as"
+REMOVE_LOCATION: Final = "Remove location"
+SAYS_LOCATION: Final = "This photo says where it was taken."
 RUN: Final = "Upscale the photo"
 CANCEL: Final = "Cancel"
 TRY_SPOT: Final = "Try this spot"
@@ -68,7 +70,11 @@ WELCOME_POINTS: Final = (
         "Compare honestly",
         "Next to the model you see plain bicubic enlargement, pixel for pixel and without recompression.",
     ),
-    ("Keep what you had", "Orientation, colour profile, EXIF, transparency and bit depth travel into the result."),
+    (
+        "Keep what you had",
+        "A HEIC stays a HEIC and RAW becomes a DNG, with colour profile, EXIF, transparency and bit depth. What "
+        "another format cannot hold is said before you start.",
+    ),
     (
         "Know the limits",
         "SwinIR adds plausible detail; it cannot know what was there. Do not read faces, text or plates from it.",
@@ -94,7 +100,11 @@ SPOT_KEPT: Final = "{model} on {size} pixels."
 SPOT_PAIR: Final = "{model} and {other} on {size} pixels."
 SPOT_FROM_RESULT: Final = "Cut from the full result of {model}."
 SPOT_FROM_RESULTS: Final = "Cut from the full results of {model} and {other}."
-EXIF_KEPT: Final = "The file keeps the photo's EXIF, with the place where it was taken if the camera noted it."
+KEEPS_ALL: Final = "Saved as {name}, nothing that the photo carries is left out."
+KEEPS_LIGHT: Final = "Saved as a linear DNG, still to be developed: with the light and the colours of the camera."
+LOCATION_KEPT: Final = "The file says where the photo was taken."
+LOCATION_REMOVED: Final = "The file does not say where the photo was taken."
+EXIF_KEPT: Final = "The file keeps the photo's EXIF."
 ESTIMATE_HELP: Final = "Time: for this photo, measured on this machine."
 ESTIMATE_ELSEWHERE: Final = "Time: for this photo, measured on {machine}; this machine is being measured."
 ESTIMATE_FETCHED_LATER: Final = (
@@ -122,15 +132,15 @@ STOPPED_LATE: Final = "The job took longer than {limit} and was stopped; please 
 BUG: Final = "Something went wrong on our side. If you report it, please name job {job}."
 
 AS_THE_PHOTO: Final = "same"
-FORMAT_LABELS: Final[dict[PhotoFormat, str]] = {"jpeg": "JPEG", "png": "PNG", "webp": "WebP", "heic": "HEIC"}
-FORMAT_CHOICES: Final[tuple[tuple[str, str], ...]] = (
-    ("Same format as the photo", AS_THE_PHOTO),
-    ("PNG, lossless", "png"),
-    ("JPEG", "jpeg"),
-    ("WebP", "webp"),
-    ("HEIC", "heic"),
-)
+SAME_FORMAT: Final = "Same format as the photo"
+SAME_FORMAT_AS: Final = "Same format as the photo ({name})"
+RAW_AS_DNG: Final = "DNG, as the photo is RAW"
+_FORMAT_LABELS: Final[dict[PhotoFormat, str]] = {**FORMAT_NAMES, "png": "PNG, lossless", "tiff": "TIFF, lossless"}
 
+GREY: Final = "grey"
+TRANSPARENCY: Final = "transparency"
+WITH_LOCATION: Final = "with location"
+NO_LOCATION: Final = "no location"
 
 KIT: Final = "Download the Core ML kit"
 KIT_BUSY: Final = "Packing the kit …"
@@ -179,6 +189,25 @@ SWIFT_TITLE: Final = "Use it in an app"
 SWIFT_HELP: Final = "This file is in the kit too; it cuts a photo into tiles and blends them as this page does."
 COPY: Final = "Copy"
 COPIED: Final = "Copied"
+
+
+def format_choices(of_the_photo: PhotoFormat | None) -> list[tuple[str, str]]:
+    """Returns what a result can be saved as, as label and value.
+
+    A DNG can be made of a RAW photo only, and is then what ``same`` means.
+
+    Args:
+        of_the_photo: The family that ``same`` stands for and that is not listed again, or None without a photo.
+    """
+    match of_the_photo:
+        case None:
+            same = SAME_FORMAT
+        case "dng":
+            same = RAW_AS_DNG
+        case _:
+            same = SAME_FORMAT_AS.format(name=FORMAT_NAMES[of_the_photo])
+    others = [(label, name) for name, label in _FORMAT_LABELS.items() if name not in (of_the_photo, "dng")]
+    return [(same, AS_THE_PHOTO), *others]
 
 
 def duration_text(seconds: float) -> str:

@@ -87,7 +87,7 @@ def served(temp: Path, models: Zoo, load: Callable[[Release], LoadedModel]) -> I
         settings = Settings(host="127.0.0.1", port=free_port())
         app = create_app(settings, models, load)
         yield serve(app, settings, block=False)
-        app.close(verbose=False)
+        app.close()
 
 
 @pytest.fixture(scope="session")

@@ -200,6 +200,12 @@ def test_the_public_endpoints_and_no_others(site: Site, tmp_path: Path) -> None:
     result = client.predict(handle_file(str(photo)), models[1]["id"], "png", api_name="/upscale")
     with Image.open(result) as picture:
         assert (picture.format, picture.size) == ("PNG", (288, 192))
+        assert picture.getexif().get_ifd(GPS_IFD)
+    result = client.predict(handle_file(str(photo)), models[0]["id"], "same", True, api_name="/upscale")
+    with Image.open(result) as picture:
+        assert (picture.format, picture.size) == ("JPEG", (144, 96))
+        assert not picture.getexif().get_ifd(GPS_IFD)
+        assert picture.getexif()[MAKE] == MAKER
     with pytest.raises(Exception, match="There is no model 'nonsense'"):
         client.predict(handle_file(str(photo)), "nonsense", "same", api_name="/upscale")
     client.close()
@@ -237,7 +243,8 @@ def test_the_page_follows_the_colour_scheme_and_can_be_read_in_it(
         for selector in ("#top h1", "#top p", "#photo label", ".models-note", "#welcome dd", "#welcome dt")
     }
     open_photo(page, write_photo(tmp_path / "a.png"))
-    shown = {s: contrast(page, s) for s in ("#photo-facts li", "#closer h2", "#try-spot")}
+    selectors = ("#photo-facts li", "#closer h2", "#try-spot", "#losses .keeps-all", "#remove-location .info-text")
+    shown = {selector: contrast(page, selector) for selector in selectors}
     page.wait_for_timeout(400)  # the button's colour is faded in
     shown["#run"] = contrast(page, "#run")
     context.close()

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pillow_heif
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from sr_core.coreml.package import file_hashes, package_bytes, package_name, zip_package
+from sr_core.image.sandbox import Sandbox
 from sr_core.infer.engine import Compute
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.tiles import Tiling
@@ -323,17 +326,47 @@ def zoo(models: Manifest | None = None) -> Zoo:
     return Zoo(manifest=models or manifest(), files=FakeFiles(), origin="fakes")
 
 
-def studio(settings: Settings | None = None, loader: Loader | None = None, models: Manifest | None = None) -> Studio:
-    return Studio.open(settings or Settings(), zoo(models), (loader or Loader()).load)
+@cache
+def sandbox() -> Sandbox:
+    """Returns the one that tests share, because it takes a second to start."""
+    one = Sandbox()
+    atexit.register(one.close)
+    return one
+
+
+def studio(
+    settings: Settings | None = None,
+    loader: Loader | None = None,
+    models: Manifest | None = None,
+    *,
+    confined: Sandbox | None = None,
+) -> Studio:
+    return Studio.open(settings or Settings(), zoo(models), (loader or Loader()).load, confined or sandbox())
 
 
 def write_photo(path: Path, height: int = 48, width: int = 72, *, orientation: int = 1) -> Path:
     """Writes a photo, reddish at the top left, whose EXIF holds a maker and a place."""
+    Image.fromarray(_scene(height, width)).save(path, exif=_exif(orientation), quality=95)
+    return path
+
+
+def write_heic(path: Path, height: int = 48, width: int = 72) -> Path:
+    """Writes the same photo as a HEIC of 10 bits, as newer phones do."""
+    samples = _scene(height, width).astype(np.uint16) * 4
+    file = pillow_heif.from_bytes("RGB;10", (width, height), samples.tobytes())
+    file[0].info.update({"bit_depth": 10, "exif": _exif(1).tobytes()})
+    file.save(path, quality=90, chroma=420)
+    return path
+
+
+def _scene(height: int, width: int) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[0:height, 0:width]
-    pixels = np.stack([255 - columns * 2, rows * 3 % 256, (rows + columns) % 256], axis=2).clip(0, 255).astype(np.uint8)
+    return np.stack([255 - columns * 2, rows * 3 % 256, (rows + columns) % 256], axis=2).clip(0, 255).astype(np.uint8)
+
+
+def _exif(orientation: int) -> Image.Exif:
     exif = Image.Exif()
     exif[MAKE] = MAKER
     exif[ORIENTATION] = orientation
     exif.get_ifd(GPS_IFD).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
-    Image.fromarray(pixels).save(path, exif=exif, quality=95)
-    return path
+    return exif

@@ -41,7 +41,10 @@ class Desk:
         pytest.fail("no square was shown")
 
     def run(self, model: str, against: str = text.BICUBIC) -> dict[Any, Any]:
-        return last(self.handlers.run(self.photo, model, "same", against, PLACE))
+        updates: dict[Any, Any] = {}
+        for some in self.handlers.run(self.photo, model, "same", False, against, PLACE):
+            updates |= some
+        return updates
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
+import re
+from dataclasses import replace
 from pathlib import Path
 
 from sr_core.image.header import Header
-from ui.cards import limits_card, panel, photo_card, progress_panel
+from ui.cards import limits_card, losses_card, panel, photo_card, progress_panel, refusal_card
 from ui.settings import Settings
 from ui.widgets.compare import Comparison, Difference, compare_value
 from ui.widgets.models import ModelGroup, ModelRow, table_html
@@ -23,11 +25,23 @@ def row(name: str, seconds: float | None = None, psnr_db: float | None = None) -
 
 
 def test_words_from_outside_are_escaped_everywhere() -> None:
-    header = Header(format="png", height=10, width=20, bit_depth=16, channels=1, has_alpha=True, size_bytes=3000)
+    header = Header(
+        format="png",
+        height=10,
+        width=20,
+        bit_depth=16,
+        channels=1,
+        has_alpha=True,
+        size_bytes=3000,
+        kind="JPEG",
+        samples="8 bit",
+    )
     for html in (
         panel(ATTACK, "error"),
         progress_panel(ATTACK, ATTACK, 1, 2),
-        photo_card(header, [ATTACK]),
+        photo_card(replace(header, kind=ATTACK, samples=ATTACK)),
+        losses_card([ATTACK], "png"),
+        refusal_card(ATTACK),
         table_html([ModelGroup(heading=ATTACK, rows=(row(ATTACK), row(ATTACK)))], ATTACK),
     ):
         assert "<img" not in html
@@ -53,11 +67,28 @@ def test_words_in_a_comparison_are_escaped(tmp_path: Path) -> None:
 
 def test_a_photo_card_says_what_the_photo_is() -> None:
     header = Header(
-        format="heic", height=3024, width=4032, bit_depth=10, channels=3, has_alpha=True, size_bytes=2_000_000
+        format="dng",
+        height=3024,
+        width=4032,
+        bit_depth=16,
+        channels=1,
+        has_alpha=True,
+        size_bytes=2_000_000,
+        kind="RAW (Canon PowerShot G2)",
+        samples="14 bit",
     )
-    card = photo_card(header, ["Further frames are left out."])
-    for words in ("HEIC", "4032 × 3024", "12.2 MP", "2.0 MB", "10 bit", "transparency", "Further frames are left out."):
-        assert words in card
+    facts = re.findall("<li>(.*?)</li>", photo_card(header))
+    assert facts == [
+        "RAW (Canon PowerShot G2)", "4032 × 3024", "12.2 MP", "2.0 MB", "14 bit", "grey", "transparency", "no location",
+    ]  # fmt: skip
+
+
+def test_what_gets_lost_is_said_and_so_is_that_nothing_does() -> None:
+    lost = losses_card(["The gain map is left out."], "png")
+    assert "The gain map is left out." in lost
+    assert "nothing" not in lost
+    assert "Saved as HEIC, nothing that the photo carries is left out." in losses_card([], "heic")
+    assert "still to be developed" in losses_card([], "dng")
 
 
 def test_an_error_is_announced_at_once_and_progress_is_not() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.ui.studio import Loader, manifest, zoo
-from ui.factory import create_app
+from ui.factory import App, create_app
 from ui.settings import Settings
 from zoo.hub import HubSource
 from zoo.manifest import save_manifest
 
 
-def words(app: object) -> str:
-    return str(app.config["components"])  # type: ignore[attr-defined]
+def words(app: App) -> str:
+    return str(app.blocks.config["components"])
 
 
 def test_what_is_missing_is_said_on_the_page_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -55,7 +55,7 @@ def until_error(updates: Iterator[Any], sentence: str) -> list[Any]:
 
 def test_a_photo_is_shown_with_facts_and_times(tmp_path: Path) -> None:
     handlers, view = desk()
-    updates = last(handlers.open_photo(str(write_photo(tmp_path / "a.jpg", orientation=6)), None))
+    updates = last(handlers.open_photo(str(write_photo(tmp_path / "a.jpg", orientation=6)), MODEL, "same", False, None))
     assert "48 × 72" in updates[view.facts]["value"]
     assert "~1 s" in updates[view.models]["table"]
     assert "measured on another machine" in updates[view.models]["table"]
@@ -66,7 +66,7 @@ def test_a_photo_is_shown_with_facts_and_times(tmp_path: Path) -> None:
 
 def test_taking_the_photo_away_empties_the_tab() -> None:
     handlers, view = desk()
-    (updates,) = handlers.open_photo(None, None)
+    (updates,) = handlers.open_photo(None, MODEL, "same", False, None)
     assert updates[view.run]["interactive"] is False
     assert updates[view.welcome]["visible"] is True
     assert updates[view.closer.place] is None
@@ -80,21 +80,22 @@ def test_a_bad_file_is_said_in_a_sentence(tmp_path: Path, data: bytes, sentence:
     handlers, view = desk()
     path = tmp_path / "photo.jpg"
     path.write_bytes(data)
-    shown = until_error(handlers.open_photo(str(path), None), sentence)
+    shown = until_error(handlers.open_photo(str(path), MODEL, "same", False, None), sentence)
     assert sentence in shown[-1][view.status]
     assert "role='alert'" in shown[-1][view.status]
 
 
 def test_a_run_ends_with_a_file_and_leaves_nothing_behind(tmp_path: Path, temp_folder: Path) -> None:
     handlers, view = desk()
-    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "png", BICUBIC, PLACE)
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "png", False, BICUBIC, PLACE)
     panels = []
     for updates in run:
-        panels.append(updates[view.status])
+        panels.append(updates.get(view.status, ""))
         if view.download in updates:
             assert Path(updates[view.download]).name == "a_x2.png"
             assert Path(updates[view.download]).is_file()
-            assert text.EXIF_KEPT in unescape(updates[view.result_facts])
+            assert text.LOCATION_KEPT in unescape(updates[view.result_facts])
+        elif view.comparison in updates:
             assert updates[view.run]["visible"] is True
             assert Path(updates[view.comparison]["before"]["path"]).suffix == ".png"
             assert updates[view.comparison]["width"] == 144
@@ -106,7 +107,7 @@ def test_a_run_ends_with_a_file_and_leaves_nothing_behind(tmp_path: Path, temp_f
 def test_closing_a_run_stops_the_network_and_removes_its_folder(tmp_path: Path, temp_folder: Path) -> None:
     loader = Loader()
     handlers, _ = desk(loader=loader)
-    run = handlers.run(str(write_photo(tmp_path / "a.jpg", 200, 200)), MODEL, "same", BICUBIC, PLACE)
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg", 200, 200)), MODEL, "same", False, BICUBIC, PLACE)
     while not loader.runs:
         next(run)
     assert len(list(temp_folder.iterdir())) == 1
@@ -119,7 +120,7 @@ def test_closing_a_run_stops_the_network_and_removes_its_folder(tmp_path: Path, 
 
 def test_a_refused_run_puts_the_buttons_back(tmp_path: Path) -> None:
     handlers, view = desk(Settings(max_result_pixels=10))
-    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", BICUBIC, PLACE)
+    run = handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", False, BICUBIC, PLACE)
     shown = until_error(run, "this server makes at most 0")
     assert "role='alert'" in shown[-1][view.status]
     assert shown[-1][view.run]["visible"] is True
@@ -132,7 +133,7 @@ def test_a_bug_is_logged_under_a_number_and_not_shown(tmp_path: Path, caplog: py
 
     handlers, _ = desk(loader=Broken())
     with pytest.raises(gr.Error) as caught:
-        list(handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", BICUBIC, PLACE))
+        list(handlers.run(str(write_photo(tmp_path / "a.jpg")), MODEL, "same", False, BICUBIC, PLACE))
     assert "secret" not in str(caught.value)
     (record,) = [record for record in caplog.records if record.name == "ui.failures"]
     assert record.getMessage().split()[1] in str(caught.value)
@@ -146,7 +147,7 @@ def test_a_spot_is_computed_alone_and_then_cut_from_the_result(tmp_path: Path) -
     computed = last(handlers.closer.try_spot(photo, MODEL, BICUBIC, PLACE))
     assert "256 × 256" in computed[view.closer.comparison]["note"]
     assert computed[view.closer.try_spot]["interactive"] is True
-    list(handlers.run(photo, MODEL, "same", BICUBIC, PLACE))
+    list(handlers.run(photo, MODEL, "same", False, BICUBIC, PLACE))
     runs = loader.runs
     cut = last(handlers.closer.try_spot(photo, MODEL, BICUBIC, replace(PLACE, spot=Spot(0, 0))))
     assert "Cut from the full result" in cut[view.closer.comparison]["note"]
@@ -158,9 +159,9 @@ def test_a_spot_is_computed_alone_and_then_cut_from_the_result(tmp_path: Path) -
 def test_a_spot_of_a_result_has_the_pixels_of_the_network_and_not_those_of_the_jpeg(tmp_path: Path) -> None:
     handlers, view = desk()
     photo = write_photo(tmp_path / "a.jpg", 100, 120)
-    shown = last(handlers.open_photo(str(photo), None))
+    shown = last(handlers.open_photo(str(photo), MODEL, "same", False, None))
     place = shown[view.closer.place]
-    list(handlers.run(str(photo), MODEL, "jpeg", BICUBIC, place))
+    list(handlers.run(str(photo), MODEL, "jpeg", False, BICUBIC, place))
     photo.unlink()  # neither the photo nor the result is decoded again
     spot = {}
     for updates in handlers.closer.try_spot(str(photo), MODEL, BICUBIC, place):
@@ -177,10 +178,10 @@ def test_a_new_photo_lets_go_of_the_pictures_of_the_one_before(tmp_path: Path) -
     with gr.Blocks(analytics_enabled=False):
         view = lay_out(one)
     handlers, photo = UpscaleHandlers(one, view), str(write_photo(tmp_path / "a.jpg"))
-    place = last(handlers.open_photo(photo, None))[view.closer.place]
-    list(handlers.run(photo, MODEL, "same", BICUBIC, place))
+    place = last(handlers.open_photo(photo, MODEL, "same", False, None))[view.closer.place]
+    list(handlers.run(photo, MODEL, "same", False, BICUBIC, place))
     assert one.kept.held_bytes == 48 * 72 * 3 * 5
-    other = last(handlers.open_photo(photo, place))[view.closer.place]
+    other = last(handlers.open_photo(photo, MODEL, "same", False, place))[view.closer.place]
     assert one.kept.get(place.photo) is None
     assert one.kept.get(place.photo, MODEL) is None
     assert one.kept.held_bytes == 48 * 72 * 3

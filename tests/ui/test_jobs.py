@@ -1,5 +1,5 @@
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import Mock, create_autospec
 
 import numpy as np
 import pytest
@@ -7,16 +7,21 @@ from PIL import Image
 
 from sr_core.errors import OptionError, OutputError, PhotoError, PhotoTooLargeError, UnknownModelError
 from sr_core.image.header import Header, Limits
+from sr_core.image.metadata import has_location
 from sr_core.image.picture import PhotoFormat
+from sr_core.image.sandbox import Sandbox
 from sr_core.infer.tiles import Tiling, plan_tiles
-from tests.ui.studio import GPS_IFD, MAKE, MAKER, ORIENTATION, Loader, release, studio, write_photo
+from tests.sr_core.image.raw_files import bayer_dng, light_scene
+from tests.ui.studio import GPS_IFD, MAKE, MAKER, ORIENTATION, Loader, release, sandbox, studio, write_photo
 from ui.jobs import Finished, Order, Stage, photo_path, result_name, upscale_photo
 from ui.settings import Settings
 from ui.studio import Studio
 from zoo.manifest import Manifest
 
+MODEL = "swinir-fake-x2-fake-float32"
 
-def order(photo: Path, model_id: str = "swinir-fake-x2-fake-float32", save_as: str = "same") -> Order:
+
+def order(photo: Path, model_id: str = MODEL, save_as: str = "same") -> Order:
     return Order(photo=photo, model_id=model_id, save_as=save_as)
 
 
@@ -76,11 +81,21 @@ def test_the_memory_limit_lets_a_50_megapixel_photo_be_doubled(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bit_depth: int, scale: int, is_taken: bool
 ) -> None:
     header = Header(
-        format="jpeg", height=5773, width=8660, bit_depth=bit_depth, channels=3, has_alpha=False, size_bytes=1000
+        format="jpeg",
+        height=5773,
+        width=8660,
+        bit_depth=bit_depth,
+        channels=3,
+        has_alpha=False,
+        size_bytes=1000,
+        kind="JPEG",
+        samples="8 bit",
     )
-    monkeypatch.setattr("ui.jobs.read_header", Mock(return_value=header))
     monkeypatch.setattr("ui.jobs.check_output", Mock())  # a JPEG has neither 16 bits nor these sides
-    one = studio(Settings(max_result_pixels=10**10, max_job_seconds=10**6))
+    says_so = create_autospec(Sandbox, instance=True)
+    says_so.read_header.return_value = header
+    says_so.decode.side_effect = sandbox().decode
+    one = studio(Settings(max_result_pixels=10**10, max_job_seconds=10**6), confined=says_so)
     sentence = "damaged|empty" if is_taken else "of memory and a job may take 4096 MiB"
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(PhotoError, match=sentence):
@@ -92,12 +107,31 @@ def test_without_any_speed_there_is_no_estimate() -> None:
     assert one.speeds.seconds(one.manifest.default, 100, 100) is None
 
 
-@pytest.mark.parametrize("save_as", ["png", "webp", "heic", "jpeg"])
+@pytest.mark.parametrize("save_as", ["png", "webp", "heic", "jpeg", "avif", "tiff"])
 def test_a_result_can_be_saved_as_any_format(tmp_path: Path, save_as: PhotoFormat) -> None:
     photo = write_photo(tmp_path / "a.jpg")
     _, finished = finish(studio(), order(photo, save_as=save_as), tmp_path)
     assert finished.file.format == save_as
     assert finished.file.path.is_file()
+
+
+def test_a_raw_photo_becomes_a_dng(tmp_path: Path) -> None:
+    (tmp_path / "DSC_0001.NEF").write_bytes(bayer_dng(light_scene(60, 80)))
+    _, finished = finish(studio(), order(tmp_path / "DSC_0001.NEF"), tmp_path)
+    assert finished.file.path == tmp_path / "DSC_0001_x2.dng"
+    assert sandbox().decode(finished.file.path, Limits()).source_format == "dng"
+
+
+@pytest.mark.parametrize("save_as", ["same", "webp", "heic", "png"])
+def test_a_place_goes_only_where_it_was_not_asked_to_go(tmp_path: Path, save_as: str) -> None:
+    photo = write_photo(tmp_path / "a.jpg")
+    for remove_location in (False, True):
+        what = Order(photo=photo, model_id=MODEL, save_as=save_as, remove_location=remove_location)
+        _, finished = finish(studio(), what, tmp_path)
+        written = sandbox().decode(finished.file.path, Limits())
+        assert has_location(finished.photo.metadata)
+        assert has_location(written.metadata) == finished.has_location == (not remove_location)
+        assert MAKER.encode() in (written.metadata.exif or b"")
 
 
 def test_closing_a_job_stops_the_network(tmp_path: Path) -> None:
@@ -126,8 +160,12 @@ def test_what_cannot_be_done_is_refused_before_any_work(tmp_path: Path) -> None:
         refuse(Settings(limits=Limits(max_pixels=1_000_000)), order(photo), tmp_path, loader)
     with pytest.raises(UnknownModelError, match="no model 'nonsense'"):
         refuse(Settings(), order(photo, "nonsense"), tmp_path, loader)
-    with pytest.raises(OptionError, match="'tiff' is not known; the formats are same, jpeg, png, webp, heic"):
-        refuse(Settings(), order(photo, save_as="tiff"), tmp_path, loader)
+    with pytest.raises(
+        OptionError, match="'gif' is not known; the formats are same, jpeg, png, webp, heic, avif, tiff"
+    ):
+        refuse(Settings(), order(photo, save_as="gif"), tmp_path, loader)
+    with pytest.raises(OutputError, match="Only a RAW photo can become a DNG"):
+        refuse(Settings(), order(photo, save_as="dng"), tmp_path, loader)
     assert loader.runs == 0
 
 

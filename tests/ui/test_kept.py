@@ -1,3 +1,5 @@
+import errno
+import os
 import threading
 import time
 from pathlib import Path
@@ -6,6 +8,7 @@ import numpy as np
 import pytest
 
 from sr_core.image.picture import Picture
+from sr_core.image.scratch import copy_of
 from ui.kept import KeptPictures
 
 
@@ -40,6 +43,36 @@ def test_what_was_not_used_for_longest_makes_room() -> None:
     kept.put("d", "", picture(4, side=100))  # alone more than there is room for
     assert kept.get("d") is None
     assert kept.held_bytes == 600
+
+
+def test_there_are_never_more_than_there_can_be_open_files() -> None:
+    kept = KeptPictures(1_000_000, 60)
+    for number in range(300):
+        kept.put("a", str(number), picture(1))
+    assert kept.held_bytes == 200 * 300
+    assert kept.get("a", "99") is None
+    assert kept.get("a", "100") is not None
+
+
+def test_a_picture_for_which_there_is_no_room_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate" if hasattr(os, "posix_fallocate") else "os.truncate", full)
+    kept = KeptPictures(1_000_000, 60)
+    kept.put("a", "", picture(1))
+    assert kept.get("a") is None
+    assert "no room" in caplog.text
+
+
+def test_pixels_that_are_a_file_already_are_not_copied() -> None:
+    kept, pixels = KeptPictures(1_000_000, 60), copy_of(picture(1).pixels)
+    kept.put("a", "", Picture(pixels=pixels, bit_depth=8))
+    found = kept.get("a")
+    assert found is not None
+    assert np.shares_memory(found.pixels, pixels)
 
 
 def test_pictures_go_with_their_upload_and_with_time() -> None:

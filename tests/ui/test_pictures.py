@@ -6,6 +6,7 @@ import pytest
 
 from sr_core.image.decode import Limits, decode
 from sr_core.image.picture import Picture
+from sr_core.image.preview import to_srgb_preview
 from tests.ui.studio import MAKER, write_photo
 from ui.pictures import (
     Pair,
@@ -35,9 +36,12 @@ def test_no_picture_on_screen_carries_metadata_or_loses_a_pixel(tmp_path: Path) 
     out.mkdir()
     assert photo.metadata.exif
     assert MAKER.encode() in photo.metadata.exif
-    spot_view(photo, out)
+    spot_view(to_srgb_preview, photo, out)
     both = pair(enlarge(photo, 2), enlarge(photo, 2), is_close=True)
-    shown = [*result_views(both, out).differences, *spot_comparison(both, out, "").differences]
+    shown = [
+        *result_views(to_srgb_preview, both, out).differences,
+        *spot_comparison(to_srgb_preview, both, out, "").differences,
+    ]
     assert [one.gain for one in shown] == [8, 64, 8, 64]
     pngs = sorted(out.iterdir())
     assert len(pngs) == 9
@@ -107,17 +111,20 @@ def test_a_tall_picture_is_measured_to_its_last_row() -> None:
 
 
 def test_only_two_variants_have_their_distance_said(tmp_path: Path) -> None:
-    assert "Between" not in spot_comparison(pair(picture(), picture(), is_close=False), tmp_path, "Note.").note
-    same = spot_comparison(pair(picture(), picture(), is_close=True), tmp_path, "Note.")
+    assert (
+        "Between"
+        not in spot_comparison(to_srgb_preview, pair(picture(), picture(), is_close=False), tmp_path, "Note.").note
+    )
+    same = spot_comparison(to_srgb_preview, pair(picture(), picture(), is_close=True), tmp_path, "Note.")
     assert same.note == "Note. Between the two: equal in every value."
-    near = result_views(pair(picture(value=100), picture(value=103), is_close=True), tmp_path)
+    near = result_views(to_srgb_preview, pair(picture(value=100), picture(value=103), is_close=True), tmp_path)
     assert near.note.endswith("PSNR 38.6 dB over all values, at most 3 of 255 apart.")
     assert (near.before_name, near.after_name) == ("one", "other")
 
 
 def test_a_large_result_is_shown_smaller_and_says_so(tmp_path: Path) -> None:
-    small = result_views(pair(picture(), picture()), tmp_path)
+    small = result_views(to_srgb_preview, pair(picture(), picture()), tmp_path)
     assert "Shown in full: 60 × 40" in small.note
-    large = result_views(pair(picture(64, 4096), picture(64, 4096)), tmp_path)
+    large = result_views(to_srgb_preview, pair(picture(64, 4096), picture(64, 4096)), tmp_path)
     assert (large.height, large.width) == (32, 2048)
     assert "Shown at 2048 × 32; the download has all 4096 × 64 pixels" in large.note

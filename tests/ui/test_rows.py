@@ -9,7 +9,17 @@ from ui.tabs.rows import model_groups, time_note
 from zoo.manifest import Manifest
 from zoo.release import FileRecord
 
-PHOTO = Header(format="jpeg", height=48, width=72, bit_depth=8, channels=3, has_alpha=False, size_bytes=1000)
+PHOTO = Header(
+    format="jpeg",
+    height=48,
+    width=72,
+    bit_depth=8,
+    channels=3,
+    has_alpha=False,
+    size_bytes=1000,
+    kind="JPEG",
+    samples="8 bit",
+)
 
 
 def test_the_note_says_that_times_are_being_measured_while_none_is_known() -> None:

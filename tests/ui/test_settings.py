@@ -3,12 +3,20 @@ from pathlib import Path
 import pytest
 
 from sr_core.errors import OptionError
+from sr_core.image.sandbox import Confines
 from ui.settings import Settings
 from zoo.hub import HubSource
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
     assert Settings.from_environment({"HOME": "/root"}) == Settings()
+
+
+def test_the_default_takes_the_files_of_48_megapixel_cameras_and_confines_their_readers() -> None:
+    settings = Settings()
+    assert settings.limits.max_file_bytes == 128 << 20
+    assert settings.limits.max_pixels >= 48_000_000
+    assert settings.confines == Confines(memory_bytes=3 << 30, read_seconds=90, write_seconds=900, at_once=2)
 
 
 def test_every_setting_is_read() -> None:
@@ -20,6 +28,10 @@ def test_every_setting_is_read() -> None:
             "PSR_MAX_RESULT_MEGAPIXELS": "8",
             "PSR_MAX_JOB_SECONDS": "90",
             "PSR_MAX_MEMORY_MIB": "100",
+            "PSR_WORKER_MIB": "300",
+            "PSR_READ_SECONDS": "15",
+            "PSR_WRITE_SECONDS": "16",
+            "PSR_WORKERS": "3",
             "PSR_KEEP_MIB": "14",
             "PSR_QUEUE_LENGTH": "10",
             "PSR_MODEL_CACHE_MIB": "11",
@@ -38,6 +50,7 @@ def test_every_setting_is_read() -> None:
     assert (settings.max_result_pixels, settings.max_job_seconds, settings.queue_length) == (8_000_000, 90, 10)
     assert (settings.model_cache_bytes, settings.keep_seconds, settings.threads) == (11 << 20, 720, 13)
     assert (settings.max_job_bytes, settings.kept_bytes, settings.gone_seconds) == (100 << 20, 14 << 20, 1020)
+    assert settings.confines == Confines(memory_bytes=300 << 20, read_seconds=15, write_seconds=16, at_once=3)
     assert settings.manifest == Path("/zoo/manifest.json")
     assert (settings.host, settings.port) == ("0.0.0.0", 8080)  # noqa: S104
     assert settings.hub == HubSource(

@@ -7,7 +7,6 @@ from pathlib import Path
 import gradio as gr
 
 from sr_core.errors import OutputError
-from sr_core.image.decode import read_header
 from ui import text
 from ui.cards import panel, stage_panel
 from ui.failures import failure_sentence, spoken_error
@@ -74,7 +73,8 @@ class AgainstHandlers:
             if other is None or place is None:
                 yield {full.also_status: "", **self.idle()}
                 return
-            job = enlarge_photo(self._studio, path, read_header(path, self._studio.settings.limits), other)
+            header = self._studio.sandbox.read_header(path, self._studio.settings.limits)
+            job = enlarge_photo(self._studio, path, header, other)
             try:
                 while True:
                     yield {full.also_status: stage_panel(next(job))}
@@ -134,7 +134,7 @@ class AgainstHandlers:
             after_name=release.label,
             is_close=other is not None,
         )
-        return {self._view.comparison: compare_value(result_views(pair, folder))}
+        return {self._view.comparison: compare_value(result_views(self._studio.sandbox.preview, pair, folder))}
 
     def _offer(self, other: Release, place: Place, uploaded: str | None) -> str:
         photo = kept_or_decoded(self._studio, place, uploaded)

@@ -10,7 +10,6 @@ from typing import Any, TypeAlias
 import gradio as gr
 from gradio.blocks import Block
 
-from sr_core.image.decode import decode
 from sr_core.image.picture import Picture
 from sr_core.infer.upscale import upscale
 from ui import text
@@ -122,9 +121,9 @@ class CloserHandlers:
         after = crop(result, box.scaled(scale))
         if other is None or other_result is None:
             note = text.SPOT_FROM_RESULT.format(model=release.label)
-            return spot_comparison(_pair(enlarge(crop(photo, box), scale), after, release, None), folder, note)
+            return self._compared(_pair(enlarge(crop(photo, box), scale), after, release, None), folder, note)
         note = text.SPOT_FROM_RESULTS.format(model=release.label, other=other.label)
-        return spot_comparison(_pair(crop(other_result, box.scaled(scale)), after, release, other), folder, note)
+        return self._compared(_pair(crop(other_result, box.scaled(scale)), after, release, other), folder, note)
 
     def _computed(
         self, photo: Picture, release: Release, other: Release | None, place: Place, folder: Path
@@ -142,7 +141,10 @@ class CloserHandlers:
             if seconds is not None:
                 duration = text.duration_text(seconds)
                 note = text.SPOT_FROM_MODEL.format(model=release.label, size=size, duration=duration)
-        return spot_comparison(_pair(before, after, release, other), folder, note)
+        return self._compared(_pair(before, after, release, other), folder, note)
+
+    def _compared(self, pair: Pair, folder: Path, note: str) -> Comparison:
+        return spot_comparison(self._studio.sandbox.preview, pair, folder, note)
 
     def _square(
         self, photo: Picture, box: Box, release: Release, place: Place
@@ -175,7 +177,7 @@ def kept_or_decoded(studio: Studio, place: Place, uploaded: str | None) -> Pictu
     Raises:
         PhotoError: It is neither kept nor uploaded any more.
     """
-    return studio.kept.get(place.photo) or decode(photo_path(uploaded), studio.settings.limits)
+    return studio.kept.get(place.photo) or studio.sandbox.decode(photo_path(uploaded), studio.settings.limits)
 
 
 def other_release(studio: Studio, release: Release, against: str) -> Release | None:

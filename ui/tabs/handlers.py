@@ -8,9 +8,9 @@ from typing import Any
 
 import gradio as gr
 
-from sr_core.image.decode import decode, read_header
 from sr_core.image.header import Header
-from sr_core.image.picture import Picture
+from sr_core.image.metadata import has_location
+from sr_core.image.picture import FORMAT_NAMES, Picture
 from ui import text
 from ui.cards import facts_card, panel, photo_card, stage_panel
 from ui.failures import failure_sentence, spoken_error
@@ -23,6 +23,7 @@ from ui.tabs.closer import CloserHandlers, Updates
 from ui.tabs.layout import UpscaleView
 from ui.tabs.place import Place
 from ui.tabs.rows import model_groups, time_note
+from ui.tabs.saving import SavingHandlers
 from ui.widgets.compare import compare_value
 from ui.widgets.download import offer_value
 from ui.widgets.models import table_html
@@ -42,14 +43,18 @@ class UpscaleHandlers:
     Attributes:
         closer: The handlers of the close look.
         full: The handlers of the full comparison.
+        saving: The handlers of the choice of a file.
     """
 
     def __init__(self, studio: Studio, view: UpscaleView) -> None:
         self._studio, self._view = studio, view
         self.closer = CloserHandlers(studio, view.closer)
         self.full = AgainstHandlers(studio, view)
+        self.saving = SavingHandlers(studio, view.saving)
 
-    def open_photo(self, uploaded: str | None, before: Place | None) -> Generator[Updates]:
+    def open_photo(
+        self, uploaded: str | None, model_id: str, save_as: str, remove_location: bool, before: Place | None
+    ) -> Generator[Updates]:
         """Shows a photo that was uploaded, or the empty tab when it was taken away; lets go of the one before."""
         view, limits = self._view, self._studio.settings.limits
         if before is not None:
@@ -61,18 +66,20 @@ class UpscaleHandlers:
         try:
             with _work_folder() as folder:
                 path = photo_path(uploaded)
-                header = read_header(path, limits)
-                picture = decode(path, limits)
+                header = self._studio.sandbox.read_header(path, limits)
+                picture = self._studio.sandbox.decode(path, limits)
+                order = Order(photo=path, model_id=model_id, save_as=save_as, remove_location=remove_location)
                 place = Place(uuid.uuid4().hex)
                 self._studio.kept.put(place.photo, "", picture)
                 yield {
-                    view.facts: gr.update(value=photo_card(header, picture.notices), visible=True),
+                    view.facts: gr.update(value=photo_card(header), visible=True),
                     view.models: self._table(header),
                     view.run: gr.update(interactive=True),
                     view.status: "",
                     view.closer.column: gr.update(visible=True),
-                    view.closer.picker: spot_value(spot_view(picture, Path(folder))),
+                    view.closer.picker: spot_value(spot_view(self._studio.sandbox.preview, picture, Path(folder))),
                     view.closer.place: place,
+                    **self.saving.opened(header, picture, order),
                 }
         except Exception as error:  # said to the visitor as a sentence, logged where it is a bug
             sentence = failure_sentence(error)
@@ -85,7 +92,7 @@ class UpscaleHandlers:
         if not uploaded or not Path(uploaded).is_file():
             return
         try:
-            header = read_header(Path(uploaded), self._studio.settings.limits)
+            header = self._studio.sandbox.read_header(Path(uploaded), self._studio.settings.limits)
             for release in self._chosen_first(model_id):
                 if self._studio.speeds.of(release) is None and self._studio.zoo.files.is_here(release.weights):
                     self._studio.speeds.measure(release, self._studio.models.get(release.id))
@@ -105,13 +112,21 @@ class UpscaleHandlers:
         }
 
     def run(
-        self, uploaded: str | None, model_id: str, save_as: str, against: str, place: Place | None
+        self,
+        uploaded: str | None,
+        model_id: str,
+        save_as: str,
+        remove_location: bool,
+        against: str,
+        place: Place | None,
     ) -> Generator[Updates]:
         """Upscales the photo; closing it stops the computation and removes what it has written."""
         view = self._view
         try:
             with _work_folder() as folder:
-                order = Order(photo=photo_path(uploaded), model_id=model_id, save_as=save_as)
+                order = Order(
+                    photo=photo_path(uploaded), model_id=model_id, save_as=save_as, remove_location=remove_location
+                )
                 job = upscale_photo(self._studio, order, Path(folder))
                 try:
                     while True:
@@ -120,6 +135,7 @@ class UpscaleHandlers:
                     finished: Finished = end.value
                 finally:
                     job.close()
+                yield self._handed_over(finished)
                 yield self._shown(finished, against, place, Path(folder))
         except Exception as error:  # said to the visitor as a sentence, logged where it is a bug
             sentence = failure_sentence(error)
@@ -141,18 +157,25 @@ class UpscaleHandlers:
         """Puts the buttons back after a job that failed or was not taken into the queue."""
         return {**self._buttons(is_running=False), **self.full.idle()}
 
+    def _handed_over(self, finished: Finished) -> Updates:
+        """Returns the file and what is known of it: before the pictures, so that these cannot get in its way."""
+        view, release = self._view, finished.release
+        return {
+            view.result: gr.update(visible=True),
+            view.result_facts: facts_card(_result_facts(finished), _result_notices(finished)),
+            view.result_of: release.id,
+            view.comparison: None,
+            view.download: str(finished.file.path),
+            view.kit: offer_value(kit_offer(release)),
+        }
+
     def _shown(self, finished: Finished, against: str, place: Place | None, folder: Path) -> Updates:
         view, release = self._view, finished.release
         enlarged = enlarge(finished.photo, release.variant.spec.scale)
         pair = Pair(before=enlarged, after=finished.result, before_name=text.BEFORE, after_name=release.label)
         updates: Updates = {
             view.status: "",
-            view.result: gr.update(visible=True),
-            view.result_facts: facts_card(_result_facts(finished), _result_notices(finished)),
-            view.result_of: release.id,
-            view.comparison: compare_value(result_views(pair, folder)),
-            view.download: str(finished.file.path),
-            view.kit: offer_value(kit_offer(release)),
+            view.comparison: compare_value(result_views(self._studio.sandbox.preview, pair, folder)),
             view.models: self._table(finished.photo),
             **self.full.after_run(release.id),
             **self._buttons(is_running=False),
@@ -186,6 +209,7 @@ class UpscaleHandlers:
             view.full.also_status: "",
             **self.full.idle(),
             **self.closer.emptied(),
+            **self.saving.emptied(),
         }
 
     def _buttons(self, *, is_running: bool) -> Updates:
@@ -204,12 +228,16 @@ def _result_facts(finished: Finished) -> list[str]:
     return [
         finished.release.label,
         f"{photo.width} × {photo.height} → {result.width} × {result.height}",
-        f"{text.FORMAT_LABELS[file.format]}, {text.size_text(file.size_bytes)}",
+        f"{FORMAT_NAMES[file.format]}, {text.size_text(file.size_bytes)}",
         f"{text.tiles_text(finished.tiles)} in {text.duration_text(finished.seconds)}",
     ]
 
 
 def _result_notices(finished: Finished) -> list[str]:
     """Returns what got lost on the way, and what may be more than the visitor wants to pass on."""
-    has_exif = finished.photo.metadata.exif is not None
-    return [*finished.notices, *([text.EXIF_KEPT] if has_exif else [])]
+    metadata = finished.photo.metadata
+    if finished.has_location:
+        return [*finished.notices, text.LOCATION_KEPT]
+    if has_location(metadata):
+        return [*finished.notices, text.LOCATION_REMOVED]
+    return [*finished.notices, *([text.EXIF_KEPT] if metadata.exif is not None else [])]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
+from sr_core.image.extensions import PHOTO_EXTENSIONS
 from ui import text
 from ui.cards import limits_card, section_head
 from ui.studio import Studio
@@ -16,11 +17,10 @@ from ui.widgets.download import download_button
 from ui.widgets.models import model_table, table_html
 from ui.widgets.spot import spot_picker
 
-__all__ = ["EXAMPLES", "AgainstView", "CloserView", "UpscaleView", "lay_out"]
+__all__ = ["EXAMPLES", "AgainstView", "CloserView", "SavingView", "UpscaleView", "lay_out"]
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 """Public-domain photos that a visitor can try; NOTICE.md says whose."""
-_EXTENSIONS = [".jpg", ".jpeg", ".jfif", ".png", ".webp", ".heic", ".heif", ".hif"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,15 @@ class AgainstView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavingView:
+    """What the file of the result will be, and what of the photo will not be in it."""
+
+    save_as: gr.Dropdown
+    remove_location: gr.Checkbox
+    losses: gr.HTML
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UpscaleView:
     """The components that handlers read and write."""
 
@@ -55,7 +64,7 @@ class UpscaleView:
     examples: tuple[tuple[gr.Button, Path], ...]
     facts: gr.HTML
     models: gr.HTML
-    save_as: gr.Dropdown
+    saving: SavingView
     run: gr.Button
     cancel: gr.Button
     status: gr.HTML
@@ -76,7 +85,9 @@ def lay_out(studio: Studio) -> UpscaleView:
     """Returns the tab's components; must be called inside a Blocks context."""
     with gr.Row(elem_id="desk", equal_height=False):
         with gr.Column(elem_id="rail", scale=5, min_width=320):
-            photo = gr.File(label=text.PHOTO, file_types=_EXTENSIONS, type="filepath", elem_id="photo", height=150)
+            photo = gr.File(
+                label=text.PHOTO, file_types=list(PHOTO_EXTENSIONS), type="filepath", elem_id="photo", height=150
+            )
             facts = gr.HTML(visible=False, elem_id="photo-facts", apply_default_css=False)
             with gr.Row(elem_id="examples"):
                 examples = tuple(
@@ -85,13 +96,7 @@ def lay_out(studio: Studio) -> UpscaleView:
                 )
             table = table_html(model_groups(studio, None), time_note(studio, None))
             models = model_table(studio.manifest.default.id, table, "models")
-            save_as = gr.Dropdown(
-                choices=list(text.FORMAT_CHOICES),
-                value=text.AS_THE_PHOTO,
-                label=text.SAVE_AS,
-                filterable=False,
-                elem_id="save-as",
-            )
+            saving = _lay_out_saving()
             run = gr.Button(text.RUN, variant="primary", size="lg", interactive=False, elem_id="run")
             cancel = gr.Button(text.CANCEL, variant="stop", size="lg", visible=False, elem_id="cancel")
             status = gr.HTML(elem_id="status", apply_default_css=False)
@@ -112,7 +117,7 @@ def lay_out(studio: Studio) -> UpscaleView:
         examples=examples,
         facts=facts,
         models=models,
-        save_as=save_as,
+        saving=saving,
         run=run,
         cancel=cancel,
         status=status,
@@ -127,6 +132,21 @@ def lay_out(studio: Studio) -> UpscaleView:
         full=full,
         closer=closer,
     )
+
+
+def _lay_out_saving() -> SavingView:
+    save_as = gr.Dropdown(
+        choices=text.format_choices(None),
+        value=text.AS_THE_PHOTO,
+        label=text.SAVE_AS,
+        filterable=False,
+        elem_id="save-as",
+    )
+    remove_location = gr.Checkbox(
+        label=text.REMOVE_LOCATION, info=text.SAYS_LOCATION, visible=False, elem_id="remove-location"
+    )
+    losses = gr.HTML(visible=False, elem_id="losses", apply_default_css=False)
+    return SavingView(save_as=save_as, remove_location=remove_location, losses=losses)
 
 
 def _lay_out_against(studio: Studio) -> AgainstView:

@@ -20,6 +20,7 @@ def build_upscale_tab(studio: Studio, tab: gr.Tab) -> tuple[UpscaleView, Upscale
     view = lay_out(studio)
     handlers = UpscaleHandlers(studio, view)
     _wire_photo(view, handlers)
+    _wire_saving(view, handlers)
     _wire_closer(view, handlers, tab)
     _wire_run(view, handlers)
     _wire_against(view, handlers)
@@ -28,19 +29,19 @@ def build_upscale_tab(studio: Studio, tab: gr.Tab) -> tuple[UpscaleView, Upscale
 
 
 def _wire_photo(view: UpscaleView, handlers: UpscaleHandlers) -> None:
-    closer, full = view.closer, view.full
+    closer, full, saving = view.closer, view.full, view.saving
     for button, path in view.examples:
         button.click(
             fn=_giver(str(path)), outputs=view.photo, queue=False, show_progress="hidden", api_visibility="private"
         )
     view.photo.change(
         fn=handlers.open_photo,
-        inputs=[view.photo, closer.place],
+        inputs=[view.photo, view.models, saving.save_as, saving.remove_location, closer.place],
         outputs=[
-            view.facts, view.models, view.run, view.cancel, view.status, view.outcome, view.welcome, view.result,
-            view.result_of, view.comparison, view.download, view.kit, full.also_status, full.also_run,
-            full.also_cancel, full.against, closer.column, closer.picker, closer.try_spot, closer.comparison,
-            closer.place, closer.shown,
+            view.facts, view.models, saving.save_as, saving.remove_location, saving.losses, view.run, view.cancel,
+            view.status, view.outcome, view.welcome, view.result, view.result_of, view.comparison, view.download,
+            view.kit, full.also_status, full.also_run, full.also_cancel, full.against, closer.column, closer.picker,
+            closer.try_spot, closer.comparison, closer.place, closer.shown,
         ],
         concurrency_limit=2,
         concurrency_id="read",
@@ -49,6 +50,20 @@ def _wire_photo(view: UpscaleView, handlers: UpscaleHandlers) -> None:
         trigger_mode="always_last",
         api_visibility="private",
     )  # fmt: skip
+
+
+def _wire_saving(view: UpscaleView, handlers: UpscaleHandlers) -> None:
+    saving = view.saving
+    gr.on(
+        triggers=[saving.save_as.input, saving.remove_location.input, view.models.change],
+        fn=handlers.saving.choose,
+        inputs=[view.photo, view.models, saving.save_as, saving.remove_location, view.closer.place],
+        outputs=saving.losses,
+        concurrency_limit=4,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
 
 
 def _wire_closer(view: UpscaleView, handlers: UpscaleHandlers, tab: gr.Tab) -> None:
@@ -113,7 +128,9 @@ def _wire_run(view: UpscaleView, handlers: UpscaleHandlers) -> None:
     )
     running = pressed.then(
         fn=handlers.run,
-        inputs=[view.photo, view.models, view.save_as, closer.against, closer.place],
+        inputs=[
+            view.photo, view.models, view.saving.save_as, view.saving.remove_location, closer.against, closer.place,
+        ],
         outputs=[
             view.status, *buttons, view.result, view.result_facts, view.result_of, view.comparison, view.download,
             view.kit, view.models, full.also_status, closer.comparison, closer.shown,
