@@ -6,11 +6,12 @@ start of the block and break when a library writes the block anew.
 Source: CIPA DC-008 (Exif 2.32), 4.6; TIFF 6.0, section 2.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from sr_core.image.extras import without_claims_of
-from sr_core.image.picture import Metadata
+from sr_core.image.picture import Extra, Metadata
 from sr_core.image.xmp import states_place, with_number, without_elements, without_places
 
 __all__ = [
@@ -270,7 +271,8 @@ def without_location(metadata: Metadata) -> Metadata:
             exif = None
     if xmp is not None:
         xmp = without_places(xmp)
-    extras = tuple(extra for extra in metadata.extras if extra.kind not in _PLACE_EXTRAS)
+    bare = [_without_places_in(extra) for extra in metadata.extras if extra.kind not in _PLACE_EXTRAS]
+    extras = tuple(extra for extra in bare if extra is not None)
     for kind in sorted({extra.kind for extra in metadata.extras} & _PLACE_EXTRAS):
         xmp = None if xmp is None else without_claims_of(xmp, kind)
     return replace(metadata, exif=exif, xmp=xmp, extras=extras)
@@ -284,7 +286,8 @@ def lost_with_location(metadata: Metadata) -> tuple[str, ...]:
     """
     bare = without_location(metadata)
     reason = "is left out with the location, as it may hold places."
-    lost = [f"{extra.name} {reason}" for extra in metadata.extras if extra not in bare.extras]
+    kept = {extra.kind for extra in bare.extras}
+    lost = [f"{extra.name} {reason}" for extra in metadata.extras if extra.kind not in kept]
     if metadata.exif is not None and bare.exif is None:
         lost.append(f"The EXIF data of this photo {reason}")
     elif metadata.exif is not None and _Block(metadata.exif).foreign_notes():
@@ -292,6 +295,20 @@ def lost_with_location(metadata: Metadata) -> tuple[str, ...]:
     if metadata.xmp is not None and bare.xmp is None:
         lost.append(f"The XMP data of this photo {reason}")
     return tuple(lost)
+
+
+def _without_places_in(extra: Extra) -> Extra | None:
+    """Returns a part of a file without the places that EXIF blocks in it state, or None when they cannot be told."""
+    data = bytearray(extra.data)
+    for found in re.finditer(rb"Exif\x00\x00(?=II\*\x00|MM\x00\*)", extra.data):
+        start, length_at = found.end(), found.start() - 2  # in a JPEG, the length of the segment stands before it
+        end = length_at + int.from_bytes(data[length_at : found.start()], "big")
+        try:
+            block = _without_places(bytes(data[start:end]))
+        except ValueError:
+            return None
+        data[start:end] = block + bytes(end - start - len(block))
+    return None if b"GPSLatitude" in data else replace(extra, data=bytes(data))
 
 
 def _without_places(exif: bytes) -> bytes:

@@ -92,7 +92,7 @@ def write_linear_dng(picture: Picture, file: BinaryIO) -> None:
     with tifffile.TiffWriter(file, byteorder="<", bigtiff=False) as tiff:
         tiff.write(
             preview,
-            photometric="ycbcr",
+            photometric="rgb" if preview.ndim == 3 else "minisblack",
             compression="jpeg",
             compressionargs={"level": _PREVIEW_LEVEL},
             rowsperstrip=preview.shape[0],

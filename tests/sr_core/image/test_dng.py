@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rawpy
 import tifffile
+from PIL import Image
 
 from sr_core.errors import OutputError
 from sr_core.image.decode import decode_bytes
@@ -15,6 +16,7 @@ from sr_core.image.family import Quality
 from sr_core.image.header import Limits
 from sr_core.image.orientation import upright
 from sr_core.image.picture import Metadata
+from sr_core.image.preview import to_srgb_preview
 from sr_core.image.raw import photo as dng
 from sr_core.image.raw.libraw import open_raw, raw_frame
 from sr_core.image.raw.tags import raw_tags
@@ -147,6 +149,16 @@ def test_preview_is_small_upright_srgb():
     assert preview[900:].mean() > preview[:100].mean()
     middle = preview[400:600].reshape(-1, 3).mean(axis=0)
     assert np.ptp(middle) < 60
+
+
+def test_preview_has_the_colours_of_the_picture():
+    light = np.broadcast_to(np.array([0.6, 0.05, 0.05]), (64, 96, 3))
+    data = linear_dng(np.rint(light * 65535).astype(np.uint16))
+    shown = to_srgb_preview(decode_bytes(data, Limits())).astype(int)
+    with Image.open(BytesIO(again(data))) as image:
+        preview = np.asarray(image.convert("RGB")).astype(int)
+    assert np.ptp(shown[32, 48]) > 100  # so that a mistake in the colours would be seen
+    assert np.abs(preview[32, 48] - shown[32, 48]).max() <= 6
 
 
 def test_profile_of_a_dng_goes_along_as_it_is():

@@ -177,6 +177,26 @@ def test_notes_that_may_hold_places_go_and_that_is_said(kind):
     )
 
 
+@SIGNS
+def test_a_gain_map_stays_without_the_place_in_its_own_exif(sign):
+    exif = b"Exif\x00\x00" + tree_block(sign)
+    data = b"map\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + b"\xff\xdapixels"
+    (bare,) = without_location(Metadata(extras=(Extra(kind="gain-map", name="The map", data=data),))).extras
+    assert len(bare.data) == len(data)
+    assert not holds_coordinates(bare.data)
+    assert (bare.data[:9], bare.data[-8:]) == (data[:9], data[-8:])
+    assert holds_coordinates(data)
+
+
+def test_a_gain_map_whose_places_cannot_be_told_goes_and_that_is_said():
+    gain_map = Extra(kind="gain-map", name="The HDR gain map of this JPEG", data=b'<a exif:GPSLatitude="48,51.5N"/>')
+    metadata = Metadata(extras=(gain_map,))
+    assert without_location(metadata).extras == ()
+    assert lost_with_location(metadata) == (
+        "The HDR gain map of this JPEG is left out with the location, as it may hold places.",
+    )
+
+
 def test_xmp_does_not_go_on_to_claim_an_extension():
     xmp = b'<d xmpNote:HasExtendedXMP="0123" dc:title="x"/>'
     extension = Extra(kind="extended-xmp", name="The extended part", data=b"")
