@@ -14,6 +14,7 @@ from sr_core.image.encode import EncodedInfo, check_output, extension_of
 from sr_core.image.header import Header
 from sr_core.image.metadata import has_location
 from sr_core.image.picture import PhotoFormat, Picture
+from sr_core.image.scratch import memory_bytes
 from sr_core.infer.estimate import estimate_peak_bytes
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.upscale import TileProgress, upscale
@@ -243,10 +244,13 @@ def _check_memory(studio: Studio, header: Header, model: LoadedModel) -> None:
 
 
 def _shown_bytes(header: Header, scale: int) -> int:
-    """Returns the memory at work when a result is shown: the photo, two enlargements and their difference."""
+    """Returns the memory at work when a result is shown: the photo, two enlargements and their difference.
+
+    What is large of these is in files.
+    """
     pixels, area = header.height * header.width, scale**2
-    sample_bytes = 1 if header.bit_depth == 8 else 2
-    return pixels * (sample_bytes * (header.channels + header.has_alpha) * (1 + 2 * area) + 2 * area)
+    photo_bytes = pixels * (1 if header.bit_depth == 8 else 2) * (header.channels + header.has_alpha)
+    return memory_bytes(photo_bytes) + 2 * memory_bytes(photo_bytes * area) + memory_bytes(2 * pixels * area)
 
 
 def _check_clock(studio: Studio, seconds: float) -> None:

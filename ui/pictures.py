@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sr_core.image.picture import Picture
 from sr_core.image.preview import save_png
 from sr_core.image.resize import area_average, bicubic_picture
+from sr_core.image.scratch import canvas, rest
 from ui import text
 from ui.widgets.compare import Comparison, Difference
 from ui.widgets.spot import Spot, SpotView
@@ -165,11 +166,12 @@ def difference_map(before: Picture, after: Picture, height: int, width: int) -> 
         intensity. Each value is the average over the area that it stands for, so that detail does not cancel out in a
         smaller map.
     """
-    changed = np.empty(before.pixels.shape[:2], dtype=np.uint16)
+    changed = canvas(before.pixels.shape[:2], np.uint16)
     full = 65535 / before.peak
     for top in range(0, before.height, _BAND_ROWS):
         band = slice(top, top + _BAND_ROWS)
         changed[band] = np.rint(np.abs(_difference(before, after, band)).mean(axis=2) * full)
+        rest(changed)
     return area_average(changed[:, :, np.newaxis], height, width)[:, :, 0].astype(np.uint16)
 
 

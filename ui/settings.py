@@ -29,9 +29,9 @@ class Settings:
         limits: The largest photo taken in: ``PSR_MAX_UPLOAD_MIB``, ``PSR_MAX_MEGAPIXELS``, ``PSR_MAX_SIDE``.
         max_result_pixels: The largest result: ``PSR_MAX_RESULT_MEGAPIXELS``.
         max_job_seconds: The longest job, refused by its estimate and stopped by the clock: ``PSR_MAX_JOB_SECONDS``.
-        max_job_bytes: The most memory that a job may take at its peak, by its estimate and without the weights. The
-            default has room for 50 megapixels at scale 2: a JPEG takes 1.6 GiB, 16 bits with alpha 3.7 GiB. Writing the
-            file comes on top: ``PSR_MAX_MEMORY_MIB``.
+        max_job_bytes: The most memory that a job may take at its peak, by its estimate, without the weights and what
+            reads and writes files. Large pictures lie in temporary files, so 50 megapixels at scale 2 take 0.6 GiB,
+            and 1.5 GiB of disk for 8 bits a sample: ``PSR_MAX_MEMORY_MIB``.
         confines: What a process may take that reads or writes one photo, and how many there are at a time:
             ``PSR_WORKER_MIB``, ``PSR_READ_SECONDS``, ``PSR_WRITE_SECONDS``, ``PSR_WORKERS``.
         queue_length: Jobs that may wait: ``PSR_QUEUE_LENGTH``.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sr_core.image.picture import Picture
+from sr_core.image.scratch import canvas, rest
 
 __all__ = ["area_average", "bicubic", "bicubic_picture"]
 
@@ -66,7 +67,7 @@ def _resample(
     if (height, width) == pixels.shape[:2]:
         return pixels
     ceiling = int(np.iinfo(pixels.dtype).max) if peak is None else peak
-    resized = np.empty((height, width, channels), dtype=pixels.dtype)
+    resized: NDArray[_Sample] = canvas((height, width, channels), pixels.dtype)
     step = rows_in / height
     reach = math.ceil(_SUPPORT[kernel] * max(step, 1.0)) + 1
     band_rows = max(1, _BAND_SAMPLES // (max(width, 1) * channels))
@@ -78,6 +79,7 @@ def _resample(
         for channel in range(channels):
             plane = _resample_plane(pixels[first:last, :, channel], bottom - top, width, kernel, window)
             resized[top:bottom, :, channel] = np.minimum(plane, ceiling)
+        rest(resized)
     return resized
 
 

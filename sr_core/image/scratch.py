@@ -10,14 +10,19 @@ import tempfile
 import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sr_core.errors import OutputError
 
-__all__ = ["copy_of", "descriptor_of", "map_array", "new_array", "new_file", "rest"]
+__all__ = [
+    "LARGE_BYTES", "canvas", "copy_of", "descriptor_of", "map_array", "memory_bytes", "new_array", "new_file", "rest",
+]  # fmt: skip
+
+LARGE_BYTES: Final = 64 << 20
+"""A canvas of more bytes lies in a file."""
 
 
 class _Mapping(mmap.mmap):
@@ -65,6 +70,24 @@ def new_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
                 " please make some, or use a smaller picture."
             ) from error
         return map_array(descriptor, shape, dtype, writable=True)
+
+
+def canvas(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Returns an array for a whole picture, its values not set: a large one is in a file without a name.
+
+    Args:
+        shape: At least one value.
+        dtype: Type of the values.
+
+    Raises:
+        OutputError: There is no room for it where temporary files are.
+    """
+    return np.empty(shape, dtype) if _size_bytes(shape, dtype) <= LARGE_BYTES else new_array(shape, dtype)
+
+
+def memory_bytes(size_bytes: int) -> int:
+    """Returns how much memory a canvas of a size takes for good, that is when it is not in a file."""
+    return size_bytes if size_bytes <= LARGE_BYTES else 0
 
 
 def copy_of(array: NDArray[Any]) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Final, Self
 import torch
 
 from sr_core.image.header import Header
+from sr_core.image.scratch import memory_bytes
 from sr_core.infer.engine import Engine
 from sr_core.infer.tiles import Plan, Tiling, plan_tiles
 
@@ -110,9 +111,10 @@ def estimate_seconds(plan: Plan, speed: Speed) -> float:
 def estimate_peak_bytes(
     header: Header, engine: Engine, tiling: Tiling, *, network_bytes_per_pixel: int = NETWORK_BYTES_PER_PIXEL
 ) -> int:
-    """Returns the memory that upscaling a photo needs at its peak, the photo and its result included.
+    """Returns the memory that upscaling a photo needs at its peak.
 
-    Reading and writing files comes on top, at another time: at most the encoded bytes and a copy of the pixels.
+    The photo and its result count where they are in memory; large ones are in files (:mod:`sr_core.image.scratch`).
+    Reading and writing is done by other processes.
 
     Args:
         header: The photo.
@@ -125,9 +127,9 @@ def estimate_peak_bytes(
     """
     plan = plan_tiles(header.height, header.width, engine.multiple, tiling)
     area = engine.scale**2
-    sample_bytes = 1 if header.bit_depth == 8 else 2
-    planes = header.channels + header.has_alpha
-    canvases = header.height * header.width * planes * sample_bytes * (1 + area)
+    plane_bytes = header.height * header.width * (1 if header.bit_depth == 8 else 2)
+    planes = (header.channels, int(header.has_alpha))
+    canvases = sum(memory_bytes(count * plane_bytes * scale) for count in planes for scale in (1, area))
     band = plan.rows.tile * plan.columns.padded * header.channels * 4 * area
     at_work = min(tiling.batch, len(plan.columns.starts)) * plan.tile_pixels
     tiles = at_work * (network_bytes_per_pixel + 3 * 4 * (1 + 2 * area))

@@ -3,19 +3,17 @@
 Source: the ramp between tiles is the cubic Hermite step; see :mod:`sr_core.infer.tiles`.
 """
 
-import math
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sr_core.image.picture import Picture, Samples
 from sr_core.image.resize import bicubic
-from sr_core.image.scratch import new_array, rest
+from sr_core.image.scratch import canvas, rest
 from sr_core.infer.blend import FloatRows, Step, blend_tiles
 from sr_core.infer.engine import Engine
 from sr_core.infer.estimate import Pace, Speed
@@ -23,8 +21,6 @@ from sr_core.infer.tiles import Plan, Tiling, overlap_spans, plan_tiles
 from sr_core.metrics.seam import SeamReport, compare_seams
 
 __all__ = ["TileProgress", "Tiling", "run_to_end", "seam_report", "upscale", "upscale_float"]
-
-_LARGE_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,34 +139,27 @@ def _upscale(
     height, width = picture.height * engine.scale, picture.width * engine.scale
     done, started = 0, perf_counter()
     yield TileProgress(done=0, total=plan.tiles, seconds=0.0, seconds_left=pace.seconds_for(plan.tiles))
-    canvas = _canvas((height, width, picture.pixels.shape[2]), picture.pixels.dtype)
+    pixels: Samples = canvas((height, width, picture.pixels.shape[2]), picture.pixels.dtype)
     resumed = perf_counter()
     with closing(blend_tiles(picture, engine, plan, batch)) as steps:
         for step in steps:
-            _write(canvas, step, picture.peak)
+            _write(pixels, step, picture.peak)
             now = perf_counter()
             done, pace = done + step.tiles, pace.after(step.tiles, now - resumed)
             yield TileProgress(
                 done=done, total=plan.tiles, seconds=now - started, seconds_left=pace.seconds_for(plan.tiles - done)
             )
             resumed = perf_counter()
-    return replace(picture, pixels=canvas, alpha=_enlarged_alpha(picture, height, width))
+    return replace(picture, pixels=pixels, alpha=_enlarged_alpha(picture, height, width))
 
 
-def _canvas(shape: tuple[int, int, int], dtype: np.dtype[np.uint8 | np.uint16]) -> Samples:
-    """Returns the array for a result: a large one is in a file, so that memory holds only the rows at work."""
-    if math.prod(shape) * dtype.itemsize < _LARGE_BYTES:
-        return np.empty(shape, dtype)
-    return new_array(shape, dtype)
-
-
-def _write(canvas: Samples, step: Step, peak: int) -> None:
+def _write(pixels: Samples, step: Step, peak: int) -> None:
     """Puts finished rows on the canvas: the one clamp and the one rounding."""
     if step.rows is not None:
         rows: FloatRows = step.rows * np.float32(peak)
         np.rint(np.clip(rows, 0.0, peak, out=rows), out=rows)
-        canvas[step.top : step.top + rows.shape[1]] = rows.transpose(1, 2, 0)
-        rest(canvas)
+        pixels[step.top : step.top + rows.shape[1]] = rows.transpose(1, 2, 0)
+        rest(pixels)
 
 
 def _enlarged_alpha(picture: Picture, height: int, width: int) -> Samples | None:

@@ -76,9 +76,9 @@ def test_what_needs_too_much_memory_is_refused_before_it_is_decoded(tmp_path: Pa
     assert loader.runs == 0
 
 
-@pytest.mark.parametrize(("bit_depth", "scale", "is_taken"), [(8, 2, True), (16, 2, True), (8, 4, False)])
+@pytest.mark.parametrize(("bit_depth", "limit_mib", "is_taken"), [(8, 4096, True), (16, 768, True), (8, 20, False)])
 def test_the_memory_limit_lets_a_50_megapixel_photo_be_doubled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bit_depth: int, scale: int, is_taken: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bit_depth: int, limit_mib: int, is_taken: bool
 ) -> None:
     header = Header(
         format="jpeg",
@@ -95,11 +95,12 @@ def test_the_memory_limit_lets_a_50_megapixel_photo_be_doubled(
     says_so = create_autospec(Sandbox, instance=True)
     says_so.read_header.return_value = header
     says_so.decode.side_effect = sandbox().decode
-    one = studio(Settings(max_result_pixels=10**10, max_job_seconds=10**6), confined=says_so)
-    sentence = "damaged|empty" if is_taken else "of memory and a job may take 4096 MiB"
+    settings = Settings(max_result_pixels=10**10, max_job_seconds=10**6, max_job_bytes=limit_mib << 20)
+    one = studio(settings, confined=says_so)
+    sentence = "damaged|empty" if is_taken else "of memory and a job may take 20 MiB"
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     with pytest.raises(PhotoError, match=sentence):
-        finish(one, order(tmp_path / "a.jpg", f"swinir-fake-x{scale}-fake-float32"), tmp_path)
+        finish(one, order(tmp_path / "a.jpg"), tmp_path)
 
 
 def test_without_any_speed_there_is_no_estimate() -> None:
