@@ -12,7 +12,9 @@ import json
 import math
 import os
 import re
+import signal
 import sys
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,13 +27,13 @@ from typing import Final, Literal, TypeAlias, get_args
 import torch
 from tqdm import tqdm
 
-from sr_core.errors import OptionError, OutputError, SRError, UnknownModelError, UnsupportedFormatError
+from sr_core.errors import OptionError, OutputError, SRError, UnknownModelError
 from sr_core.image.encode import check_output, extension_of, losses
 from sr_core.image.extensions import EXTENSIONS, PHOTO_EXTENSIONS
 from sr_core.image.header import Limits
 from sr_core.image.picture import PhotoFormat, Picture
 from sr_core.image.sandbox import Confines, Sandbox
-from sr_core.image.sniff import READ_NAMES, sniff
+from sr_core.image.sniff import READ_NAMES
 from sr_core.infer.engine import ComputeChoice
 from sr_core.infer.estimate import Speed, calibrate
 from sr_core.infer.model import LoadedModel, open_model
@@ -127,6 +129,8 @@ def main(arguments: Sequence[str] | None, resolve_model: ResolveModel) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended as by Ctrl-C: what is half done goes
     photos = list(dict.fromkeys(_photos(options.photos, options.out, recursive=options.recursive)))
     with Sandbox(_CONFINES) as sandbox:
         return _run(options, photos, resolve_model, sandbox)
@@ -148,7 +152,7 @@ def _run(
         return 1
     outcomes: list[Outcome] = []
     try:
-        contested = _contested(photos, job)
+        contested = _contested(photos, job) if len(photos) > 1 else frozenset[Path]()
         for photo, inner in photos:
             outcomes.append(_attempt(photo, inner, job, contested))
             if not options.json:
@@ -287,25 +291,23 @@ def _model(name: str | None, compute: ComputeChoice, resolve_model: ResolveModel
 
 
 def _contested(photos: Sequence[tuple[Path, Path]], job: _Job) -> frozenset[Path]:
-    """Returns the results that several photos would have.
+    """Returns the results that several photos would have, known before any work and whatever exists already.
 
-    Known before any work and whatever exists already, so that no run takes one photo's result for another's. Of each
-    photo only the first bytes are read, and none when the family of the results is given.
+    Of each photo only the header is read, and nothing when the family of the results is given.
     """
     sources: dict[Path, set[Path]] = defaultdict(set)
     for photo, inner in photos:
-        photo_format = job.photo_format or _sniffed(photo)
+        photo_format = job.photo_format or _family_of(photo, job)
         if photo_format is not None:
             sources[_target(photo, inner, job, photo_format)].add(photo.resolve())
     return frozenset(target for target, rivals in sources.items() if len(rivals) > 1)
 
 
-def _sniffed(photo: Path) -> PhotoFormat | None:
+def _family_of(photo: Path, job: _Job) -> PhotoFormat | None:
     """Returns the family of a photo, or None where it cannot be read; why is told when its turn comes."""
     try:
-        with photo.open("rb") as file:
-            return sniff(file)
-    except (OSError, UnsupportedFormatError):
+        return job.sandbox.read_header(photo, job.limits).format
+    except (OSError, SRError):
         return None
 
 

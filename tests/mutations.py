@@ -129,7 +129,7 @@ def survive(sandbox: Sandbox, photos: Iterator[tuple[str, bytes]], folder: Path,
 
 
 def main() -> int:
-    """Runs as many mutations as asked for and returns 0 when nothing foreign came of it."""
+    """Runs as many mutations as asked for and returns 0 when nothing foreign came of it, and nothing too late."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
@@ -157,7 +157,8 @@ def main() -> int:
     counts = dict(sorted(tally.answers.items()))
     report = {"photos": sum(counts.values()), "seconds": round(seconds), "longest_seconds": tally.longest_seconds}
     sys.stdout.write(json.dumps({**report, "answers": counts, "foreign": tally.foreign[:50]}, indent=1) + "\n")
-    return int(bool(tally.foreign))
+    is_late = any(TOO_LONG in answer for answer in counts)
+    return int(bool(tally.foreign) or is_late)
 
 
 def _mutations(sound: dict[str, bytes], seed: int, count: int) -> Iterator[tuple[str, bytes]]:

@@ -53,7 +53,7 @@ class KeptPictures:
 
     @property
     def held_bytes(self) -> int:
-        """Length of the samples that are kept."""
+        """Length of the samples and metadata that are kept."""
         with self._lock:
             return self._held()
 
@@ -63,7 +63,8 @@ class KeptPictures:
         Samples that are a whole file already are kept as they are, others as a copy; a picture for which there is no
         room on the disk is not kept.
         """
-        size_bytes = picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
+        alpha_bytes = 0 if picture.alpha is None else picture.alpha.nbytes
+        size_bytes = picture.pixels.nbytes + alpha_bytes + picture.metadata.size_bytes
         if size_bytes > self._limit_bytes:
             return
         try:

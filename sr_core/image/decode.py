@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -15,10 +16,13 @@ from sr_core.image.header import Header, Limits, Stored, guard_bytes, guard_pixe
 from sr_core.image.metadata import reset_orientation
 from sr_core.image.orientation import upright
 from sr_core.image.picture import FORMAT_NAMES, PhotoFormat, Picture
+from sr_core.image.raw.tags import raw_tags
 from sr_core.image.sniff import sniff
 from sr_core.image.xmp import usable_xmp
 
 __all__ = ["Header", "Limits", "decode", "decode_bytes", "read_header", "read_header_bytes"]
+
+_MOST_METADATA_BYTES: Final = 32 << 20
 
 
 def read_header(path: Path, limits: Limits) -> Header:
@@ -59,7 +63,7 @@ def decode(path: Path, limits: Limits) -> Picture:
 def decode_bytes(data: bytes, limits: Limits) -> Picture:
     """Returns the photo in the bytes of a file; as :func:`decode`."""
     header, stored = _parse(data, limits)
-    with _damage_named(header.format):
+    with _damage_named(header.format, data):
         decoded = _decode_pixels(header.format, data, stored)
         expected = (stored.height, stored.width, stored.channels + stored.has_alpha)
         if decoded.samples.shape != expected:
@@ -78,13 +82,32 @@ def _parse(data: bytes, limits: Limits) -> tuple[Header, Stored]:
     if not data:
         raise UnreadablePhotoError("The file is empty; please send the photo again.")
     photo_format = sniff(BytesIO(data))
-    with _damage_named(photo_format):
+    with _damage_named(photo_format, data):
         stored = FAMILIES[photo_format].parse(data)
         xmp, xmp_notices = usable_xmp(stored.metadata.xmp)
         stored = replace(stored, metadata=replace(stored.metadata, xmp=xmp), notices=(*stored.notices, *xmp_notices))
+        stored = _bounded(stored)
         header = stored.header(photo_format, len(data))
         guard_pixels(header.height, header.width, limits)
         return header, stored
+
+
+def _bounded(stored: Stored) -> Stored:
+    """Returns what a file says of itself without what is too long of it, the longest part first."""
+    metadata, notices = stored.metadata, list(stored.notices)
+    limit = f"as there are more than {_MOST_METADATA_BYTES >> 20} MiB in this photo besides its pixels."
+    for extra in sorted(metadata.extras, key=lambda part: len(part.data), reverse=True):
+        if metadata.size_bytes > _MOST_METADATA_BYTES:
+            kept = tuple(part for part in metadata.extras if part is not extra)
+            metadata = replace(metadata, extras=kept)
+            notices.append(f"{extra.name} cannot be kept, {limit}")
+    if metadata.size_bytes > _MOST_METADATA_BYTES and len(metadata.icc or b"") > len(metadata.exif or b""):
+        metadata = replace(metadata, icc=None)
+        notices.append(f"The colour profile cannot be kept, {limit}")
+    if metadata.size_bytes > _MOST_METADATA_BYTES:
+        metadata = replace(metadata, exif=None)
+        notices.append(f"The EXIF data cannot be kept, {limit}")
+    return replace(stored, metadata=metadata, notices=tuple(notices))
 
 
 def _decode_pixels(photo_format: PhotoFormat, data: bytes, stored: Stored) -> Decoded:
@@ -110,7 +133,7 @@ def _picture(header: Header, decoded: Decoded, stored: Stored) -> Picture:
 
 
 @contextmanager
-def _damage_named(photo_format: PhotoFormat) -> Generator[None]:
+def _damage_named(photo_format: PhotoFormat, data: bytes) -> Generator[None]:
     """Turns whatever an engine raises about a file into the one sentence for a visitor.
 
     Raises:
@@ -121,5 +144,12 @@ def _damage_named(photo_format: PhotoFormat) -> Generator[None]:
     except (SRError, MemoryError):
         raise
     except Exception as error:  # engines raise a dozen unrelated classes for damaged files, SyntaxError among them
-        name = FORMAT_NAMES[photo_format]
+        name = _name_of(photo_format, data)
         raise UnreadablePhotoError(f"This {name} is damaged or cut short; please send or export it again.") from error
+
+
+def _name_of(photo_format: PhotoFormat, data: bytes) -> str:
+    """Returns what a visitor calls a file: RAW photos of all makers are of one family, and few are DNGs."""
+    tags = raw_tags(data) if photo_format == "dng" else None
+    is_other_raw = photo_format == "dng" and (tags is None or not tags.is_dng)
+    return "RAW photo" if is_other_raw else FORMAT_NAMES[photo_format]

@@ -1,5 +1,6 @@
 """A Picture to a file: of the family that it came from by default, with what it carried beside its pixels."""
 
+import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from sr_core.image.family import Holds, Quality
 from sr_core.image.header import Header
 from sr_core.image.metadata import lost_with_location, refresh_size, without_location
 from sr_core.image.picture import FORMAT_NAMES, Metadata, PhotoFormat, Picture
+from sr_core.image.scratch import NO_ROOM, NO_ROOM_WORDS
 from sr_core.image.tiff.exif import stays_behind
 from sr_core.image.transfer import Transfer, samples_of
 
@@ -65,27 +67,28 @@ def check_output(
     Raises:
         OutputError: The family cannot hold such a picture.
     """
-    name, holds = FORMAT_NAMES[photo_format], FAMILIES[photo_format].HOLDS
+    name, holds = _named(photo_format), FAMILIES[photo_format].HOLDS
     if holds.camera and source_format != photo_format:
-        raise OutputError(f"Only a RAW photo can become a {name}; please choose PNG or TIFF to lose nothing.")
+        raise OutputError(f"Only a RAW photo can become {name}; please choose PNG or TIFF to lose nothing.")
     if has_alpha and not holds.alpha:
         raise OutputError(
-            f"A {name} cannot hold the transparency of this picture; please choose PNG, WebP, HEIC, AVIF or TIFF."
+            f"{name[0].upper()}{name[1:]} cannot hold the transparency of this picture;"
+            " please choose PNG, WebP, HEIC, AVIF or TIFF."
         )
     if max(height, width) > holds.longest_side:
         raise OutputError(
-            f"The result would be {width} x {height} and a {name} holds at most {holds.longest_side} pixels a side;"
+            f"The result would be {width} x {height} and {name} holds at most {holds.longest_side} pixels a side;"
             " please choose PNG or a smaller scale."
         )
     if holds.most_pixels is not None and height * width > holds.most_pixels:
         raise OutputError(
-            f"The result would have {height * width / _MEGAPIXEL:.0f} megapixels and a {name} holds at most"
+            f"The result would have {height * width / _MEGAPIXEL:.0f} megapixels and {name} holds at most"
             f" {holds.most_pixels // _MEGAPIXEL}; please choose PNG or a smaller scale."
         )
     if has_alpha and holds.most_pixels_with_alpha is not None and height * width > holds.most_pixels_with_alpha:
         raise OutputError(
-            f"A {name} with transparency holds at most {holds.most_pixels_with_alpha // _MEGAPIXEL} megapixels;"
-            " please choose PNG or a smaller scale."
+            f"{name[0].upper()}{name[1:]} with transparency holds at most"
+            f" {holds.most_pixels_with_alpha // _MEGAPIXEL} megapixels; please choose PNG or a smaller scale."
         )
 
 
@@ -138,9 +141,9 @@ def result_file(path: Path) -> Generator[BinaryIO]:
     Args:
         path: File to write; a file of this name is replaced.
     """
-    partial = path.with_name(f"{path.name}.part")
+    partial = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}.part")
     try:
-        with partial.open("w+b") as file:
+        with partial.open("x+b") as file:
             yield file
         partial.replace(path)
     finally:
@@ -177,10 +180,21 @@ def write_picture(
         FAMILIES[photo_format].write(_fitted(refreshed, picture.metadata, fit), file, quality)
     except (MemoryError, OutputError):
         raise
+    except OSError as error:
+        raise OutputError(NO_ROOM_WORDS if error.errno in NO_ROOM else _unwritten(photo_format)) from error
     except Exception as error:  # engines raise unrelated classes (ValueError, OSError, RuntimeError) for the same cause
-        name = FORMAT_NAMES[photo_format]
-        raise OutputError(f"The result could not be written as {name}; please choose PNG instead.") from error
+        raise OutputError(_unwritten(photo_format)) from error
     return (*removed, *fit.notices)
+
+
+def _unwritten(photo_format: PhotoFormat) -> str:
+    other = FORMAT_NAMES["tiff" if photo_format == "png" else "png"]
+    return f"The result could not be written as {FORMAT_NAMES[photo_format]}; please choose {other} instead."
+
+
+def _named(photo_format: PhotoFormat) -> str:
+    """Returns a family with its article."""
+    return f"{'an' if photo_format == 'avif' else 'a'} {FORMAT_NAMES[photo_format]}"
 
 
 def _located(metadata: Metadata, *, remove_location: bool) -> tuple[Metadata, tuple[str, ...]]:
@@ -211,7 +225,7 @@ class _Fit:
 
 def _fit(metadata: Metadata, source: PhotoFormat, bits_in: int, channels: int, target: PhotoFormat) -> _Fit:
     """Returns how a picture of a family becomes a file of another or the same one."""
-    name, holds = FORMAT_NAMES[target], FAMILIES[target].HOLDS
+    name, holds = _named(target), FAMILIES[target].HOLDS
     notices: list[str] = []
     stored_bits = bits_in if metadata.transfer is None else metadata.transfer.bits
     is_grey = channels == 1
@@ -221,23 +235,23 @@ def _fit(metadata: Metadata, source: PhotoFormat, bits_in: int, channels: int, t
     srgb = has_code_points or has_grey_profile or is_foreign
     if srgb:
         state = "hold the colours of a camera" if source == "dng" else "state the colour space of this picture"
-        notices.append(f"A {name} cannot {state}, so it is converted to sRGB.")
+        notices.append(f"{name[0].upper()}{name[1:]} cannot {state}, so it is converted to sRGB.")
         metadata = replace(metadata, icc=None, nclx=None, transfer=None, camera=None)
     if source != target:
-        notices.extend(f"{extra.name} cannot go into a {name}." for extra in metadata.extras)
+        notices.extend(f"{extra.name} cannot go into {name}." for extra in metadata.extras)
         metadata = without_extras(metadata)
     transfer = metadata.transfer
     bits = stored_bits if holds.linear and transfer is not None else _bits_in(holds, stored_bits)
     if bits < stored_bits:
-        notices.append(f"The {stored_bits} bits of a sample become {bits}, the most that is written to a {name}.")
+        notices.append(f"The {stored_bits} bits of a sample become {bits}, the most that is written to {name}.")
     if holds.takes_exif_apart:
         notices.extend(stays_behind(metadata.exif))
     if holds.exif_bytes is not None and len(metadata.exif or b"") > holds.exif_bytes:
         metadata = replace(metadata, exif=None)
-        notices.append(f"The EXIF data is too long for a {name} and is left out.")
+        notices.append(f"The EXIF data is too long for {name} and is left out.")
     if holds.xmp_bytes is not None and len(metadata.xmp or b"") > holds.xmp_bytes:
         metadata = replace(metadata, xmp=None)
-        notices.append(f"The XMP data is too long for a {name} and is left out.")
+        notices.append(f"The XMP data is too long for {name} and is left out.")
     return _Fit(
         bits=bits,
         srgb=srgb,

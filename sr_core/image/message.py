@@ -5,6 +5,7 @@ Nothing that a worker says can make objects of other kinds than these, and every
 
 import socket
 import struct
+import time
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
@@ -31,12 +32,16 @@ __all__ = [
     "Request",
     "parse_reply",
     "parse_request",
-    "receive",
+    "receive_reply",
+    "receive_request",
     "send",
 ]
 
 MOST_DESCRIPTORS: Final = 4
-_MOST_BYTES: Final = 512 << 20
+_HEAD: Final = struct.Struct("<Q")
+_PART_BYTES: Final = 1 << 20
+_SHORTEST_SECONDS: Final = 0.001
+_MOST_BYTES: Final = 96 << 20  # the metadata of a photo at most (decode.py), as base64
 
 
 class _Message(BaseModel):
@@ -136,7 +141,7 @@ class Failure(_Message):
     """What was asked for cannot be had.
 
     Attributes:
-        error: The class of an error that a visitor sees; ``memory`` or ``bug``.
+        error: The class of an error that a visitor sees, or ``bug``.
         words: Its sentence; the traceback of a bug.
     """
 
@@ -169,7 +174,7 @@ def parse_reply(text: bytes) -> Reply:
 def send(channel: socket.socket, message: Request | Reply, descriptors: Sequence[int] = ()) -> None:
     """Sends a message, with descriptors that are duplicated on the way."""
     text = message.model_dump_json().encode()
-    head = struct.pack("<Q", len(text))
+    head = _HEAD.pack(len(text))
     if descriptors:
         socket.send_fds(channel, [head], list(descriptors))
     else:
@@ -177,30 +182,51 @@ def send(channel: socket.socket, message: Request | Reply, descriptors: Sequence
     channel.sendall(text)
 
 
-def receive(channel: socket.socket) -> tuple[bytes, list[int]]:
-    """Returns the bytes of a message and its descriptors.
+def receive_request(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """Returns the bytes of a request and the descriptors that came along.
 
     Raises:
         EOFError: The other side has ended.
         ValueError: The message is too long.
-        TimeoutError: It did not come in the time of the channel.
     """
-    head, descriptors, _, _ = socket.recv_fds(channel, 8, MOST_DESCRIPTORS)
-    head += _exactly(channel, 8 - len(head)) if head else b""
-    if not head:
-        raise EOFError("the other side has ended")
-    length = struct.unpack("<Q", head)[0]
+    head, descriptors, _, _ = socket.recv_fds(channel, _HEAD.size, MOST_DESCRIPTORS)
+    head += _exactly(channel, _HEAD.size - len(head), None)
+    return _body(channel, head, None), descriptors
+
+
+def receive_reply(channel: socket.socket, deadline: float) -> bytes:
+    """Returns the bytes of a reply; descriptors that came along are closed by the system.
+
+    Args:
+        channel: Where it comes from.
+        deadline: When it must be there, on the clock of ``time.monotonic``.
+
+    Raises:
+        EOFError: The other side has ended.
+        ValueError: The message is too long.
+        TimeoutError: It is late.
+    """
+    return _body(channel, _exactly(channel, _HEAD.size, deadline), deadline)
+
+
+def _body(channel: socket.socket, head: bytes, deadline: float | None) -> bytes:
+    (length,) = _HEAD.unpack(head)
     if length > _MOST_BYTES:
         raise ValueError(f"a message of {length} bytes")
-    return bytes(_exactly(channel, length)), descriptors
+    return _exactly(channel, length, deadline)
 
 
-def _exactly(channel: socket.socket, count: int) -> bytearray:
-    received = bytearray(count)
-    view = memoryview(received)
-    while view:
-        got = channel.recv_into(view)
-        if not got:
+def _exactly(channel: socket.socket, count: int, deadline: float | None) -> bytes:
+    """Returns so many bytes; memory grows with what has come, not with what was announced."""
+    parts: list[bytes] = []
+    while count:
+        if deadline is not None:
+            channel.settimeout(max(deadline - time.monotonic(), _SHORTEST_SECONDS))
+        part = channel.recv(min(count, _PART_BYTES))
+        if not part:
             raise EOFError("the other side has ended")
-        view = view[got:]
-    return received
+        if deadline is not None and time.monotonic() > deadline:
+            raise TimeoutError("the reply is late")
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)

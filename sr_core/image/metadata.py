@@ -285,16 +285,15 @@ def lost_with_location(metadata: Metadata) -> tuple[str, ...]:
         metadata: Of a header or a picture.
     """
     bare = without_location(metadata)
-    reason = "is left out with the location, as it may hold places."
     kept = {extra.kind for extra in bare.extras}
-    lost = [f"{extra.name} {reason}" for extra in metadata.extras if extra.kind not in kept]
+    names = [extra.name for extra in metadata.extras if extra.kind not in kept]
     if metadata.exif is not None and bare.exif is None:
-        lost.append(f"The EXIF data of this photo {reason}")
+        names.append("The EXIF data of this photo")
     elif metadata.exif is not None and _Block(metadata.exif).foreign_notes():
-        lost.append(f"The maker note of this photo {reason}")
+        names.append("The maker note of this photo")
     if metadata.xmp is not None and bare.xmp is None:
-        lost.append(f"The XMP data of this photo {reason}")
-    return tuple(lost)
+        names.append("The XMP data of this photo")
+    return tuple(f"{name} will go with the location, which may be named there." for name in names)
 
 
 def _without_places_in(extra: Extra) -> Extra | None:

@@ -61,6 +61,12 @@ class Metadata:
     camera: CameraColour | None = None
     extras: tuple[Extra, ...] = ()
 
+    @property
+    def size_bytes(self) -> int:
+        """Length of all that is kept as bytes."""
+        parts = [self.icc, self.exif, self.xmp, *(extra.data for extra in self.extras)]
+        return sum(len(part) for part in parts if part is not None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import TracebackType
@@ -65,7 +65,7 @@ class Confines:
         memory_bytes: Memory, besides what is loaded before it begins and the files it works on. Linux only.
         read_seconds: Time for reading a photo or its header.
         write_seconds: Time for writing a result or a preview.
-        at_once: Workers at a time; more requests wait.
+        at_once: Workers at a time for each purpose (headers, photos, results, previews); more requests wait.
     """
 
     memory_bytes: int = 3 << 30
@@ -84,7 +84,8 @@ class Sandbox:
 
     def __init__(self, confines: Confines | None = None, program: str = worker.__name__) -> None:
         self._confines, self._program = confines or Confines(), program
-        self._room = threading.BoundedSemaphore(self._confines.at_once)
+        # Rooms of their own, so that photos that take long to read keep no result from being written or shown.
+        self._rooms = {purpose: threading.BoundedSemaphore(self._confines.at_once) for purpose in _Purpose}
         self._lock = threading.Lock()
         self._host: _Host | None = None
 
@@ -116,7 +117,7 @@ class Sandbox:
             OSError: The file cannot be opened.
         """
         with path.open("rb") as file:
-            reply = self._ask(ReadHeader(limits=limits), [file.fileno()], HeaderReply, _Purpose.READING)
+            reply = self._ask(ReadHeader(limits=limits), [file.fileno()], HeaderReply, _Purpose.LOOKING)
         return reply.header
 
     def decode(self, path: Path, limits: Limits) -> Picture:
@@ -204,20 +205,20 @@ class Sandbox:
             SRError: What was asked for cannot be had.
             RuntimeError: A bug in the worker; its traceback is the message.
         """
-        seconds = self._confines.read_seconds if purpose is _Purpose.READING else self._confines.write_seconds
-        with self._room, self._worker(seconds) as hired:
+        seconds = self._confines.write_seconds
+        if purpose in (_Purpose.LOOKING, _Purpose.READING):
+            seconds = self._confines.read_seconds
+        with self._rooms[purpose]:
+            started = time.monotonic()
             try:
-                messages.send(hired.channel, request, descriptors)
-                hired.channel.settimeout(seconds + _GRACE_SECONDS)
-                text, extra = messages.receive(hired.channel)
-            except (EOFError, ConnectionError, TimeoutError):
-                raise purpose.failure(is_late=hired.age() >= seconds) from None
-            for descriptor in extra:
-                os.close(descriptor)
-            try:
-                reply = messages.parse_reply(text)
-            except ValueError:
-                raise purpose.failure(is_late=False) from None
+                with self._worker(seconds) as channel:
+                    started = time.monotonic()
+                    deadline = started + seconds + _GRACE_SECONDS
+                    channel.settimeout(seconds + _GRACE_SECONDS)
+                    messages.send(channel, request, descriptors)
+                    reply = messages.parse_reply(messages.receive_reply(channel, deadline))
+            except (EOFError, OSError, ValueError):  # it crashed, is late, or says what makes no sense
+                raise purpose.failure(is_late=time.monotonic() - started >= seconds) from None
         if isinstance(reply, Failure):
             raise _error_of(reply)
         if not isinstance(reply, kind):
@@ -225,17 +226,39 @@ class Sandbox:
         return reply
 
     @contextmanager
-    def _worker(self, seconds: float) -> "Generator[_Worker]":
-        """Gives a worker, and ends it when it has not ended by itself."""
+    def _worker(self, seconds: float) -> Generator[socket.socket]:
+        """Gives the channel to a new worker, and ends the worker when it has not ended by itself.
+
+        Raises:
+            OSError: There is none to be had.
+        """
         ours, theirs = socket.socketpair()
         with ours:
-            with theirs, self._lock:
-                process = self._running_host().worker(theirs, self._confines.memory_bytes, seconds)
-            hired = _Worker.of(ours, process)
+            with theirs:
+                hired = _Worker.of(ours, self._hire(theirs, seconds))
             try:
-                yield hired
+                yield ours
             finally:
                 hired.end()
+
+    def _hire(self, channel: socket.socket, seconds: float) -> int:
+        """Returns the process id of a worker at the other end of a channel.
+
+        A host that has ended or does not answer in time is replaced, once: what it still has to say belongs to nobody.
+
+        Raises:
+            OSError: The new host does not answer either.
+        """
+        with self._lock:
+            try:
+                return self._running_host().worker(channel, self._confines.memory_bytes, seconds)
+            except OSError:
+                self._end_host()
+            try:
+                return self._running_host().worker(channel, self._confines.memory_bytes, seconds)
+            except OSError:
+                self._end_host()
+                raise
 
     def _running_host(self) -> "_Host":
         """Returns the host, started if there is none or it has ended."""
@@ -253,6 +276,7 @@ class Sandbox:
 class _Purpose(Enum):
     """What a worker is for, which decides what is said of its end."""
 
+    LOOKING = "looking"
     READING = "reading"
     WRITING = "writing"
     SHOWING = "showing"
@@ -260,16 +284,18 @@ class _Purpose(Enum):
     def failure(self, *, is_late: bool) -> SRError:
         """Returns the error of a worker that ended before it was done."""
         match self:
-            case _Purpose.READING if is_late:
+            case _Purpose.LOOKING | _Purpose.READING if is_late:
                 return UnreadablePhotoError("Reading this photo took too long; please export it again and send that.")
-            case _Purpose.READING:
+            case _Purpose.LOOKING | _Purpose.READING:
                 return UnreadablePhotoError(
                     "This photo cannot be read, its decoder broke off; please export it again and send that."
                 )
             case _Purpose.WRITING if is_late:
                 return OutputError("Writing the result took too long; please choose another format or a smaller scale.")
             case _Purpose.WRITING:
-                return OutputError("The result could not be written, its encoder broke off; please choose PNG instead.")
+                return OutputError(
+                    "The result could not be written, its encoder broke off; please choose another format."
+                )
             case _Purpose.SHOWING if is_late:
                 return OutputError("Showing the picture took too long; please choose a smaller scale.")
             case _Purpose.SHOWING:
@@ -286,20 +312,15 @@ class _Worker:
     channel: socket.socket
     process: int
     handle: int | None
-    started: float = field(default_factory=time.monotonic)
 
     @classmethod
     def of(cls, channel: socket.socket, process: int) -> Self:
         """Returns the worker with a process id; a handle that keeps meaning this process is had on Linux."""
         handle = None
         if sys.platform == "linux":
-            with suppress(ProcessLookupError):
+            with suppress(OSError):  # it may have ended already
                 handle = os.pidfd_open(process)
         return cls(channel=channel, process=process, handle=handle)
-
-    def age(self) -> float:
-        """Returns how many seconds it has been there."""
-        return time.monotonic() - self.started
 
     def end(self) -> None:
         """Ends the worker, if it has not ended by itself."""
@@ -361,7 +382,7 @@ class _Host:
         return struct.unpack("<Q", answer)[0]
 
     def end(self) -> None:
-        """Ends the process, which has no more orders to wait for; workers finish what they do."""
+        """Ends the process, and its workers with it."""
         self.control.close()
         try:
             self.process.wait(_GRACE_SECONDS)

@@ -3,6 +3,7 @@
 The system deletes such a file with its last user, however that one ends. What is written to it need not stay in memory.
 """
 
+import errno
 import mmap
 import os
 import sys
@@ -18,8 +19,12 @@ from numpy.typing import DTypeLike, NDArray
 from sr_core.errors import OutputError
 
 __all__ = [
-    "LARGE_BYTES", "canvas", "copy_of", "descriptor_of", "map_array", "memory_bytes", "new_array", "new_file", "rest",
+    "LARGE_BYTES", "NO_ROOM", "NO_ROOM_WORDS", "canvas", "copy_of", "descriptor_of", "map_array", "memory_bytes",
+    "new_array", "new_file", "rest",
 ]  # fmt: skip
+
+NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM_WORDS: Final = "There is no room left on the disk for this picture; please make some, or use a smaller picture."
 
 LARGE_BYTES: Final = 64 << 20
 """A canvas of more bytes lies in a file."""
@@ -65,10 +70,7 @@ def new_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
             else:
                 os.truncate(descriptor, size_bytes)
         except OSError as error:
-            raise OutputError(
-                f"There is no room for {size_bytes >> 20} MiB of pixels where temporary files are kept;"
-                " please make some, or use a smaller picture."
-            ) from error
+            raise OutputError(NO_ROOM_WORDS) from error
         return map_array(descriptor, shape, dtype, writable=True)
 
 

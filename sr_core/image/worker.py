@@ -5,6 +5,7 @@ has seen no other photo, and takes nothing along when it ends. Each has limits o
 environment, and only the files that came with its request.
 """
 
+import ctypes
 import gc
 import os
 import resource
@@ -19,7 +20,7 @@ from typing import Any, Final, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_core.errors import PhotoTooLargeError, SRError
+from sr_core.errors import OutputError, PhotoTooLargeError, SRError
 from sr_core.image import message as messages
 from sr_core.image.decode import decode_bytes, read_header_bytes
 from sr_core.image.encode import write_picture
@@ -40,13 +41,16 @@ from sr_core.image.message import (
 )
 from sr_core.image.picture import Picture
 from sr_core.image.preview import to_srgb_preview
-from sr_core.image.scratch import map_array
+from sr_core.image.scratch import NO_ROOM, NO_ROOM_WORDS, map_array
 
 __all__ = ["ORDER", "serve"]
 
 ORDER: Final = struct.Struct("<Qd")
 """What comes with each request: the most bytes of memory, and the most seconds."""
 _MOST_WRITTEN_BYTES: Final = 16 << 30
+_NO_PROCESS: Final = (1 << 31) - 1
+_LIBC: Final = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG: Final = 1
 
 
 def serve(control: socket.socket) -> None:
@@ -57,31 +61,40 @@ def serve(control: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how a worker ended
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the other side decides
     gc.freeze()
+    host = os.getpid()
     while True:
         order, descriptors, _, _ = socket.recv_fds(control, ORDER.size, 1)
         if len(order) < ORDER.size or not descriptors:
             return
         with socket.socket(fileno=descriptors[0]) as channel:
-            process = os.fork()
+            try:
+                process = os.fork()
+            except OSError:  # no room for another process; the other side sees its channel close
+                process = _NO_PROCESS
             if process == 0:
-                _work(control, channel, *ORDER.unpack(order))
+                _work(control, channel, host, order)
         control.sendall(struct.pack("<Q", process))
 
 
-def _work(control: socket.socket, channel: socket.socket, memory_bytes: int, seconds: float) -> None:
+def _work(control: socket.socket, channel: socket.socket, host: int, order: bytes) -> None:
     """Answers one request and ends the process."""
+    memory_bytes, seconds = ORDER.unpack(order)
     try:
         control.close()
-        _confine(memory_bytes, seconds)
-        text, descriptors = messages.receive(channel)
+        _confine(memory_bytes, seconds, host)
+        text, descriptors = messages.receive_request(channel)
         messages.send(channel, _answer(messages.parse_request(text), descriptors, memory_bytes))
     except BaseException:  # noqa: BLE001 - whatever it is, this process ends here and says nothing more
         os._exit(1)
     os._exit(0)
 
 
-def _confine(memory_bytes: int, seconds: float) -> None:
+def _confine(memory_bytes: int, seconds: float, host: int) -> None:
     """Sets the limits of this process, for good."""
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)  # it ends with its host, and that with the app
+        if os.getppid() != host:
+            os._exit(1)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)  # LibRaw and others write to it
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -108,6 +121,10 @@ def _answer(request: Request, descriptors: list[int], memory_bytes: int) -> Repl
             " please use a smaller one."
         )
         return Failure(error=PhotoTooLargeError.__name__, words=words)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            return Failure(error="bug", words=traceback.format_exc())
+        return Failure(error=OutputError.__name__, words=NO_ROOM_WORDS)
     except Exception:  # noqa: BLE001 - told to the other side, which logs it
         return Failure(error="bug", words=traceback.format_exc())
 

@@ -23,7 +23,15 @@ _PLACES: Final = (
         b"Iptc4xmpExt",
         rb"(?:Location[\w.-]*+|City|Sublocation|ProvinceState|CountryName|CountryCode|WorldRegion)",
     ),
-    (b"http://www.dji.com/drone-dji/1.0/", b"drone-dji", rb"(?:Gps|Latitude|Longitude|Longtitude|AbsoluteAlt)[\w.-]*+"),
+    (
+        b"http://www.dji.com/drone-dji/1.0/",
+        b"drone-dji",
+        rb"(?:Gps|Latitude|Longitude|Longtitude|AbsoluteAlt|RelativeAlt)[\w.-]*+",
+    ),
+    (b"http://purl.org/dc/elements/1.1/", b"dc", rb"coverage"),
+    (b"http://prismstandard.org/namespaces/basic/2.0/", b"prism", rb"location"),
+    (b"http://prismstandard.org/namespaces/basic/3.0/", b"prism", rb"location"),
+    (b"http://ns.google.com/photos/1.0/panorama/", b"GPano", rb"PoseHeadingDegrees"),
     (b"http://www.w3.org/2003/01/geo/wgs84_pos#", b"geo", rb"(?:lat|long|alt)"),
 )
 """Namespace, its usual prefix, and its properties that state a place (Exif in XMP; IPTC Photo Metadata 2023.2)."""

@@ -11,6 +11,8 @@ from ui.tabs.layout import UpscaleView, lay_out
 
 __all__ = ["ONE_AT_A_TIME", "build_upscale_tab"]
 
+READERS = 8
+"""Visitors whose photos are opened at a time; more than there are workers, so that each of them is told to wait."""
 ONE_AT_A_TIME = "model"
 """Everything that runs a network shares this queue: one job at a time on the whole machine."""
 
@@ -43,7 +45,7 @@ def _wire_photo(view: UpscaleView, handlers: UpscaleHandlers) -> None:
             view.kit, full.also_status, full.also_run, full.also_cancel, full.against, closer.column, closer.picker,
             closer.try_spot, closer.comparison, closer.place, closer.shown,
         ],
-        concurrency_limit=2,
+        concurrency_limit=READERS,
         concurrency_id="read",
         show_progress="minimal",
         show_progress_on=view.status,
@@ -165,7 +167,7 @@ def _wire_against(view: UpscaleView, handlers: UpscaleHandlers) -> None:
         fn=handlers.full.choose,
         inputs=inputs,
         outputs=[full.also_status, *controls, view.comparison],
-        concurrency_limit=2,
+        concurrency_limit=READERS,
         concurrency_id="read",
         show_progress="minimal",
         show_progress_on=view.comparison,

@@ -14,14 +14,25 @@ import numpy as np
 from sr_core.image.heif.auxiliary import ALPHA
 from sr_core.image.heif.items import Bytes, Item, ItemSet, Property, Reference, read
 from sr_core.image.heif.turns import stored_view
-from sr_core.image.picture import Picture, Samples
+from sr_core.image.picture import PhotoFormat, Picture, Samples
 
-__all__ = ["Encoder", "encoded", "encoded_in_tiles", "exif_of", "grid_of", "with_metadata", "xmp_of"]
+__all__ = ["Encoder", "encoded", "encoded_in_tiles", "exif_of", "grid_of", "is_lossless", "with_metadata", "xmp_of"]
 
 Encoder: TypeAlias = Callable[[Samples], bytes]
 
 _XMP_TYPE: Final = b"application/rdf+xml"
 _MOST_TILES_ACROSS: Final = 256
+_RGB: Final = 0
+
+
+def is_lossless(picture: Picture, target: PhotoFormat) -> bool:
+    """Returns whether a picture comes from a file of the target's family that holds RGB without any conversion.
+
+    Nothing else says before decoding that a file is lossless, and conversion is where most others lose something.
+    """
+    metadata = picture.metadata
+    is_rgb = metadata.nclx is not None and metadata.nclx[2] == _RGB and metadata.chroma == "444"
+    return is_rgb and picture.source_format == target and picture.pixels.shape[2] == 3
 
 
 def encoded(picture: Picture, turn: int, encode: Encoder) -> ItemSet:

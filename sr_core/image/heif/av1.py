@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from sr_core.image.heif.bits import Bits
 from sr_core.image.heif.items import Bytes
 from sr_core.image.picture import Chroma
 
@@ -37,33 +38,6 @@ class Sequence:
     nclx: tuple[int, int, int, int]
 
 
-class _Bits:
-    """Reads numbers bit by bit; beyond the end is an error."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data, "big")
-        self._left = len(data) * 8
-
-    def take(self, count: int) -> int:
-        """Returns the next ``count`` bits as a number."""
-        if count > self._left:
-            raise ValueError("a sequence header is cut short")
-        self._left -= count
-        return self._value >> self._left & ((1 << count) - 1)
-
-    def flag(self) -> bool:
-        """Returns the next bit."""
-        return bool(self.take(1))
-
-    def skip_uvlc(self) -> None:
-        """Passes a number of variable length (4.10.3)."""
-        zeros = 0
-        while not self.flag():
-            zeros += 1
-        if zeros < 32:
-            self.take(zeros)
-
-
 def sequence_of(data: Bytes) -> Sequence:
     """Returns the sequence header of a bitstream.
 
@@ -74,7 +48,7 @@ def sequence_of(data: Bytes) -> Sequence:
         ValueError: There is none, it is broken, or there are several that differ.
     """
     found = {bytes(body[:_MAX_HEADER_BYTES]) for kind, body in _obus(memoryview(data)) if kind == _SEQUENCE_HEADER}
-    sequences = {_sequence(_Bits(body)) for body in found}
+    sequences = {_sequence(Bits(body)) for body in found}
     if len(sequences) != 1:
         raise ValueError(f"{len(sequences)} sequence headers in a picture")
     return sequences.pop()
@@ -102,7 +76,7 @@ def _obus(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     raise ValueError("too many OBUs")
 
 
-def _sequence(bits: _Bits) -> Sequence:
+def _sequence(bits: Bits) -> Sequence:
     """Returns a sequence header (5.5.1)."""
     profile = bits.take(3)
     bits.flag()  # still_picture
@@ -123,13 +97,13 @@ def _sequence(bits: _Bits) -> Sequence:
     return Sequence(height=height, width=width, bit_depth=depth, chroma=chroma, nclx=nclx)
 
 
-def _skip_timing(bits: _Bits) -> None:
+def _skip_timing(bits: Bits) -> None:
     """Passes timing, decoder model and operating points."""
     delay_bits = 0
     if bits.flag():  # timing_info
         bits.take(64)
         if bits.flag():
-            bits.skip_uvlc()
+            _skip_uvlc(bits)
         if bits.flag():  # decoder_model_info
             delay_bits = bits.take(5) + 1
             bits.take(42)
@@ -144,7 +118,16 @@ def _skip_timing(bits: _Bits) -> None:
             bits.take(4)
 
 
-def _skip_tools(bits: _Bits) -> None:
+def _skip_uvlc(bits: Bits) -> None:
+    """Passes a number of variable length (4.10.3)."""
+    zeros = 0
+    while not bits.flag():
+        zeros += 1
+    if zeros < 32:
+        bits.take(zeros)
+
+
+def _skip_tools(bits: Bits) -> None:
     """Passes the coding tools that only moving pictures have."""
     bits.take(4)
     has_order_hint = bits.flag()
@@ -157,7 +140,7 @@ def _skip_tools(bits: _Bits) -> None:
         bits.take(3)
 
 
-def _colour(bits: _Bits, profile: int) -> tuple[int, Chroma | None, tuple[int, int, int, int]]:
+def _colour(bits: Bits, profile: int) -> tuple[int, Chroma | None, tuple[int, int, int, int]]:
     """Returns depth, chroma sampling and code points (5.5.2)."""
     is_deep = bits.flag()
     depth = 8

@@ -16,7 +16,7 @@ import numpy as np
 
 from sr_core.image.family import Decoded, Holds, Quality
 from sr_core.image.header import Stored
-from sr_core.image.heif.assembly import encoded, encoded_in_tiles, exif_of, with_metadata, xmp_of
+from sr_core.image.heif.assembly import encoded, encoded_in_tiles, exif_of, is_lossless, with_metadata, xmp_of
 from sr_core.image.heif.auxiliary import attached, carried, stored_turn
 from sr_core.image.heif.av1 import Sequence
 from sr_core.image.heif.avif_photo import photo_of
@@ -118,7 +118,7 @@ def write(picture: Picture, file: BinaryIO, quality: Quality) -> None:
     Args:
         picture: 8, 10 or 12 bits.
         file: File to write.
-        quality: How faithfully; 100 is lossless.
+        quality: How faithfully; 100 is lossless, as is the result of a lossless AVIF at any quality.
 
     Raises:
         imagecodecs.AvifError: The engine cannot encode a picture like this.
@@ -129,20 +129,21 @@ def write(picture: Picture, file: BinaryIO, quality: Quality) -> None:
     speed = _FAST_SPEED if area > _FAST_PIXELS else _SPEED
     is_tiled = area > LARGEST_SINGLE_PIXELS
     is_odd = bool(picture.height % 2 or picture.width % 2)
-    is_lossless = quality.avif == _LOSSLESS
+    level = _LOSSLESS if is_lossless(picture, "avif") else quality.avif
+    is_exact = level == _LOSSLESS
     is_grey = picture.pixels.shape[2] == 1
     # MIAF, 7.3.11.4.2: tiles with less chroma make an even number of rows and columns.
-    is_full = is_lossless or (is_tiled and is_odd)
+    is_full = is_exact or (is_tiled and is_odd)
     chroma: Chroma = "444" if is_full else quality.avif_chroma or metadata.chroma or "420"
-    primaries, transfer, matrix = _written_points(picture, is_rgb=is_lossless and not is_grey)
+    primaries, transfer, matrix = _written_points(picture, is_rgb=is_exact and not is_grey)
 
     def encode(samples: Samples) -> bytes:
         # The engine writes grey samples without any loss, however large that makes the file; grey RGB it does not.
-        channels = [0, 0, 0, 1][: samples.shape[2] + 2] if is_grey and not is_lossless else slice(None)
+        channels = [0, 0, 0, 1][: samples.shape[2] + 2] if is_grey and not is_exact else slice(None)
         return bytes(
             imagecodecs.avif_encode(
                 samples[:, :, channels],
-                level=quality.avif,
+                level=level,
                 speed=speed,
                 bitspersample=picture.bit_depth,
                 pixelformat="400" if is_grey else chroma,

@@ -13,8 +13,9 @@ import pillow_heif
 from sr_core.errors import UnsupportedFormatError
 from sr_core.image.family import Decoded, Holds, Quality
 from sr_core.image.header import Stored
-from sr_core.image.heif.assembly import encoded, encoded_in_tiles, with_metadata
+from sr_core.image.heif.assembly import encoded, encoded_in_tiles, is_lossless, with_metadata
 from sr_core.image.heif.auxiliary import attached, carried, stored_turn
+from sr_core.image.heif.hevc import colours_of
 from sr_core.image.heif.item_writer import write as write_items
 from sr_core.image.heif.items import ItemSet, read
 from sr_core.image.heif.turns import TURNS, turn_of
@@ -40,6 +41,8 @@ _MOST_TILES: Final = 900
 _TILE_SIDES: Final = (512, 1024, 2048)
 _FAST_PIXELS: Final = 30_000_000
 _NCLX_KEYS: Final = ("color_primaries", "transfer_characteristics", "matrix_coefficients", "full_range_flag")
+_LOSSLESS: Final = -1
+_RGB: Final = 0
 _BT2020: Final = 9
 _BT601: Final = 6
 _BAND_ROWS: Final = 256
@@ -61,12 +64,18 @@ def parse(data: bytes) -> Stored:
         raise UnsupportedFormatError(f"This HEIC has {bits} bits a sample; please use one with 8, 10 or 12 bits.")
     exif, exif_notices = usable_exif(info.get("exif"))
     chroma = cast("Chroma | None", str(info["chroma"]) if "chroma" in info else None)
-    turn, extras, extra_notices = _beside(data, exif)
+    items = _items(data)
+    turn, extras, extra_notices = _beside(items, exif)
+    icc, nclx = info.get("icc_profile"), _nclx_of(info)
+    if nclx is None and items is not None:
+        points = colours_of(items)
+        # Beside a profile they count for one thing, which is written again: that nothing was converted.
+        nclx = points if icc is None or (points is not None and points[2] == _RGB) else None
     metadata = Metadata(
-        icc=info.get("icc_profile"),
+        icc=icc,
         exif=exif,
         xmp=info.get("xmp"),
-        nclx=_nclx_of(info),
+        nclx=nclx,
         chroma=chroma,
         extras=extras,
     )
@@ -109,7 +118,7 @@ def write(picture: Picture, file: BinaryIO, quality: Quality) -> None:
     Args:
         picture: 8, 10 or 12 bits; with alpha at most ``LARGEST_SINGLE_PIXELS``.
         file: File to write.
-        quality: How faithfully.
+        quality: How faithfully; the result of a lossless HEIC is lossless at any quality.
 
     Raises:
         ValueError: The engine cannot encode a picture like this (and its other errors).
@@ -117,12 +126,15 @@ def write(picture: Picture, file: BinaryIO, quality: Quality) -> None:
     metadata = picture.metadata
     area = picture.height * picture.width
     preset = "ultrafast" if area > _FAST_PIXELS else "medium"
-    chroma: Chroma = quality.heic_chroma or metadata.chroma or "420"
+    is_exact = is_lossless(picture, "heic")
+    chroma: Chroma = "444" if is_exact else quality.heic_chroma or metadata.chroma or "420"
+    level = _LOSSLESS if is_exact else quality.heic
     info: dict[str, object] = {"bit_depth": picture.bit_depth}
     if metadata.icc is not None:
         info["icc_profile"] = metadata.icc
-    elif metadata.nclx is not None:
-        info["nclx_profile"] = dict(zip(_NCLX_KEYS, _writable_nclx(metadata.nclx), strict=True))
+    if metadata.nclx is not None and (metadata.icc is None or is_exact):
+        points = (*metadata.nclx[:2], _RGB, 1) if is_exact else _writable_nclx(metadata.nclx)
+        info["nclx_profile"] = dict(zip(_NCLX_KEYS, points, strict=True))
 
     def encode(samples: Samples) -> bytes:
         mode = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]
@@ -132,7 +144,7 @@ def write(picture: Picture, file: BinaryIO, quality: Quality) -> None:
         heif = pillow_heif.from_bytes(mode, (samples.shape[1], samples.shape[0]), flat)
         heif[0].info.update(info)
         stream = BytesIO()
-        heif.save(stream, quality=quality.heic, chroma=int(chroma), enc_params={"preset": preset}, tile_size=0)
+        heif.save(stream, quality=level, chroma=int(chroma), enc_params={"preset": preset}, tile_size=0)
         return stream.getvalue()
 
     turn, side = stored_turn(metadata.extras), tile_side(picture.height, picture.width)
@@ -156,19 +168,29 @@ def _open(data: bytes) -> tuple[pillow_heif.HeifFile, pillow_heif.HeifImage]:
     return file, file[file.primary_index]
 
 
-def _beside(data: bytes, exif: bytes | None) -> tuple[int, tuple[Extra, ...], tuple[str, ...]]:
+def _items(data: bytes) -> ItemSet | None:
+    """Returns the items, or None where they are not understood: the engine reads more files."""
+    try:
+        return read(data)
+    except ValueError:
+        return None
+
+
+def _beside(items: ItemSet | None, exif: bytes | None) -> tuple[int, tuple[Extra, ...], tuple[str, ...]]:
     """Returns the EXIF orientation that the decoded samples still need, and what belongs to the picture beside them.
 
-    The engine reads more files than the items are understood of; such a file loses what lies beside its picture.
+    A file whose items are not understood loses what lies beside its picture.
     """
+    lost = "What this HEIC holds beside its main picture could not be read and is not kept."
+    if items is None:
+        return 1, (), (lost,)
     try:
-        items: ItemSet = read(data)
         turns = [prop for prop in items.main.properties if prop.kind in TURNS]
         # HEIF says to ignore EXIF, but phones exist that turn the picture by EXIF alone and write no irot or imir.
         turn = 1 if turns else orientation_of(exif)
         extras, notices = carried(items, turn_of(turns) if turns else turn, "HEIC")
     except ValueError:
-        return 1, (), ("What this HEIC holds beside its main picture could not be read and is not kept.",)
+        return 1, (), (lost,)
     return turn, extras, notices
 
 

@@ -22,6 +22,7 @@ from sr_core.image.header import Stored
 from sr_core.image.icc import is_linear
 from sr_core.image.jpeg import extended_xmp, mpf, photoshop
 from sr_core.image.jpeg.gain_map import ISO_MARK, GainMap, find_gain_map, gain_map_of, turned, with_directory
+from sr_core.image.jpeg.rest import has_rest, picture_behind, without_depth_claims
 from sr_core.image.jpeg.segments import (
     APP0,
     APP1,
@@ -32,6 +33,7 @@ from sr_core.image.jpeg.segments import (
     MOST_BODY_BYTES,
     START,
     Segment,
+    end_of_picture,
     find_segments,
     segment,
     segments_of,
@@ -47,12 +49,15 @@ _EXIF: Final = b"Exif\x00\x00"
 _XMP: Final = b"http://ns.adobe.com/xap/1.0/\x00"
 _ICC: Final = b"ICC_PROFILE\x00"
 _JFIF: Final = b"JFIF\x00"
+_EXIF_ROOM: Final = MOST_BODY_BYTES - len(_EXIF)
+_EXIF_BEGINS: Final = (b"II*\x00", b"MM\x00*")
+_MOST_EXIF_SEGMENTS: Final = 255
 
 HOLDS: Final = Holds(
     bits=(8,),
     longest_side=65500,
     alpha=False,
-    exif_bytes=MOST_BODY_BYTES - len(_EXIF),
+    exif_bytes=_MOST_EXIF_SEGMENTS * (_EXIF_ROOM - 1),
     xmp_bytes=MOST_BODY_BYTES - len(_XMP),
 )
 
@@ -68,6 +73,9 @@ _SAMSUNG_VIDEO: Final = b"MotionPhoto_Data"
 _CREDENTIALS_NOTICE: Final = "The content credentials of this JPEG vouch for the original alone and are not kept."
 _OTHERS_NOTICE: Final = "Some metadata of this JPEG beyond EXIF, XMP and IPTC is not kept."
 _NO_MAP_NOTICE: Final = "The HDR gain map of this JPEG is not kept: the result is the standard picture."
+_SECOND_EXIF_NOTICE: Final = "A second EXIF block in this JPEG is not kept."
+_SECOND_XMP_NOTICE: Final = "A second XMP packet in this JPEG is not kept."
+_REST_NOTICE: Final = "What follows the picture in this JPEG is not kept."
 _IPTC: Final = "iptc"
 _COMMENT: Final = "comment"
 
@@ -113,9 +121,11 @@ def parse(data: bytes) -> Stored:
         found.dropped[f"The CMYK colours of this JPEG were converted to sRGB {way}."] = None
     exif, exif_notices = usable_exif(b"".join(found.exif))
     orientation = orientation_of(exif)
-    gain_map = find_gain_map(data, found.places, iso=found.iso, orientation=orientation, most_pixels=height * width)
+    end = end_of_picture(data) or len(data)
+    gain_map, places = _map_and_places(data, end, found, orientation=orientation, most_pixels=height * width)
     extension = extended_xmp.joined_extension(found.extended_xmp, found.xmp)
-    notices = (*found.dropped, *exif_notices, *_notices(data, found, gain_map, extension))
+    is_more = has_rest(data, end, places)
+    notices = (*found.dropped, *exif_notices, *_notices(data, found, gain_map, extension, is_more=is_more))
     has_light = not is_cmyk and is_linear(icc)
     return Stored(
         height=height,
@@ -128,7 +138,7 @@ def parse(data: bytes) -> Stored:
         metadata=Metadata(
             icc=None if is_cmyk else icc,
             exif=exif,
-            xmp=_kept_xmp(found.xmp, gain_map, extension),
+            xmp=_kept_xmp(found.xmp, gain_map, extension, is_more=is_more),
             chroma=_CHROMA.get(sampling[0], "420") if len(sampling) == 3 else None,
             dpi=found.dpi,
             extras=tuple(_extras(found, gain_map, extension)),
@@ -216,10 +226,15 @@ def _read_app1(body: bytes, found: _Found) -> None:
     """Adds what a segment for EXIF or XMP holds to what was found."""
     if body.startswith(_EXIF):
         part = body.removeprefix(_EXIF)
-        if not found.exif or part[:2] not in (b"II", b"MM"):  # a long block goes on in the next segment
+        if not found.exif or not part.startswith(_EXIF_BEGINS):  # a long block goes on in the next segment
             found.exif.append(part)
+        else:
+            found.dropped[_SECOND_EXIF_NOTICE] = None
     elif body.startswith(_XMP):
-        found.xmp = found.xmp or body.removeprefix(_XMP)
+        packet = body.removeprefix(_XMP)
+        found.xmp = found.xmp or packet
+        if packet not in (found.xmp, b""):
+            found.dropped[_SECOND_XMP_NOTICE] = None
     elif body.startswith(extended_xmp.MARK):
         found.extended_xmp.append(body)
     else:
@@ -244,13 +259,36 @@ def _dpi_of(jfif: bytes) -> tuple[float, float] | None:
     return across * _DPI_UNITS[unit], down * _DPI_UNITS[unit]
 
 
-def _kept_xmp(xmp: bytes | None, gain_map: GainMap | None, extension: bytes | None) -> bytes | None:
+def _map_and_places(
+    data: bytes, end: int, found: _Found, *, orientation: int, most_pixels: int
+) -> tuple[GainMap | None, tuple[tuple[int, int], ...]]:
+    """Returns the gain map, and where the pictures lie that are carried or that a notice tells of."""
+    others = found.places[1:]
+    gain_map = find_gain_map(data, found.places, iso=found.iso, orientation=orientation, most_pixels=most_pixels)
+    behind = picture_behind(data, end) if gain_map is None else None
+    if behind is None:
+        return gain_map, others
+    # An edit may have moved the pictures and not corrected their index.
+    gain_map = find_gain_map(data, ((0, end), behind), iso=found.iso, orientation=orientation, most_pixels=most_pixels)
+    if gain_map is not None:
+        return gain_map, (behind,)
+    return None, (*others, behind) if others or _claims_map(data, found) else ()
+
+
+def _claims_map(data: bytes, found: _Found) -> bool:
+    """Returns whether a file says that it has a gain map."""
+    return b"hdrgm:" in (found.xmp or b"") or bool(found.iso) or b"HDRGainMap" in data
+
+
+def _kept_xmp(xmp: bytes | None, gain_map: GainMap | None, extension: bytes | None, *, is_more: bool) -> bytes | None:
     """Returns the XMP without claims to what is not carried."""
     if xmp is None:
         return None
     xmp = without_claims(xmp, _MOTION)
     if gain_map is None:
         xmp = without_claims_of(xmp, GAIN_MAP)
+    if is_more:
+        xmp = without_depth_claims(xmp, extension or b"")
     return without_claims_of(xmp, EXTENDED_XMP) if extension is None else xmp
 
 
@@ -267,11 +305,13 @@ def _extras(found: _Found, gain_map: GainMap | None, extension: bytes | None) ->
         yield Extra(kind=_COMMENT, name="The comment in this JPEG", data=b"".join(found.comments))
 
 
-def _notices(data: bytes, found: _Found, gain_map: GainMap | None, extension: bytes | None) -> Iterator[str]:
+def _notices(
+    data: bytes, found: _Found, gain_map: GainMap | None, extension: bytes | None, *, is_more: bool
+) -> Iterator[str]:
     """Yields a sentence for each kind of part that is not carried."""
     xmp = found.xmp or b""
     pictures = len(found.places)
-    if gain_map is None and (b"hdrgm:" in xmp or found.iso or b"HDRGainMap" in data):
+    if gain_map is None and _claims_map(data, found):
         yield _NO_MAP_NOTICE
     elif gain_map is None and pictures > 1:
         yield f"This JPEG holds {pictures} pictures; only the main one is kept."
@@ -279,6 +319,8 @@ def _notices(data: bytes, found: _Found, gain_map: GainMap | None, extension: by
         yield f"This JPEG holds {pictures} pictures; only the main one and its HDR gain map are kept."
     if b"GCamera:MotionPhoto" in xmp or b"GCamera:MicroVideo" in xmp or _SAMSUNG_VIDEO in data:
         yield "The video of this motion photo is not kept."
+    elif is_more:
+        yield _REST_NOTICE
     if found.extended_xmp and extension is None:
         yield "The extended part of the XMP data of this JPEG is damaged and is not kept."
 
@@ -305,7 +347,7 @@ def _front_segments(metadata: Metadata, map_bytes: int) -> Iterator[bytes]:
         unit, (across, down) = 1, (min(max(round(each), 1), 0xFFFF) for each in metadata.dpi)
     yield segment(APP0, _JFIF + struct.pack(">BBBHHBB", 1, 1, unit, across, down, 0, 0))
     if metadata.exif is not None:
-        yield segment(APP1, _EXIF + metadata.exif)
+        yield from _exif_segments(metadata.exif)
     if metadata.xmp is not None:
         xmp = with_directory(metadata.xmp, map_bytes) if map_bytes else metadata.xmp
         # A directory that grew may not fit; without it a reader still finds the map by the index.
@@ -313,6 +355,17 @@ def _front_segments(metadata: Metadata, map_bytes: int) -> Iterator[bytes]:
     for extra in metadata.extras:
         if extra.kind == EXTENDED_XMP:
             yield from extended_xmp.extension_segments(extra.data)
+
+
+def _exif_segments(exif: bytes) -> Iterator[bytes]:
+    """Yields as many segments as an EXIF block takes."""
+    start = 0
+    while start < len(exif):
+        end = start + _EXIF_ROOM
+        if exif.startswith(_EXIF_BEGINS, end):  # to a reader another block would begin there
+            end -= 1
+        yield segment(APP1, _EXIF + exif[start:end])
+        start = end
 
 
 def _behind_segments(metadata: Metadata) -> Iterator[bytes]:

@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 
 from sr_core.errors import PhotoTooLargeError, UnsupportedFormatError
 from sr_core.image.raw.tags import Area
+from sr_core.image.raw.whole import refuse_blank
 
 __all__ = ["Developed", "RawFrame", "develop", "open_raw", "preview_exif", "raw_frame"]
 
 _MOST_DHT_PIXELS: Final = 64_000_000
 """Above, AHD: it takes 16 bytes for a pixel where DHT takes 23."""
+_MOST_RAW_PIXELS: Final = 1 << 28
+"""LibRaw takes 2 GiB of values, of 8 bytes for a pixel at most."""
 _MOST_BALANCE: Final = 32.0
 _ORIENTATIONS: Final = {0: 1, 1: 2, 3: 3, 2: 4, 4: 5, 6: 6, 7: 7, 5: 8, 90: 6, 180: 3, 270: 8}
 """LibRaw's flip (1 for across, 2 for down, 4 for along the diagonal; or degrees) as EXIF orientation."""
@@ -74,17 +77,22 @@ def open_raw(data: bytes) -> Generator[rawpy.RawPy]:
     Raises:
         UnsupportedFormatError: LibRaw does not know such files.
         PhotoTooLargeError: It is larger than LibRaw takes.
+        ValueError: It is damaged so that only a part of it claims to be that large.
         MemoryError: There is not enough memory.
     """
+    pixel_count = 0
     try:
         with rawpy.imread(BytesIO(data)) as raw:
+            pixel_count = raw.sizes.raw_height * raw.sizes.raw_width
             yield raw
     except (rawpy.LibRawFileUnsupportedError, rawpy.LibRawNotImplementedError) as error:
         raise UnsupportedFormatError(
-            "This RAW file is damaged, or of a camera or kind that is not read here; please convert it to a DNG"
-            " without JPEG XL, or export it as TIFF."
+            "This RAW file is damaged, cut short, or of a camera that is not read here; please send it again, or"
+            " convert it to a DNG or a TIFF."
         ) from error
     except rawpy.LibRawTooBigError as error:
+        if 0 < pixel_count <= _MOST_RAW_PIXELS:
+            raise ValueError("a part of the file claims more than its pixels can take") from error
         raise PhotoTooLargeError("This RAW photo is larger than can be read; please export it as TIFF.") from error
     except rawpy.LibRawUnsufficientMemoryError as error:
         raise MemoryError from error
@@ -152,8 +160,10 @@ def develop(raw: rawpy.RawPy, frame: RawFrame) -> Developed:
 
     Raises:
         UnsupportedFormatError: LibRaw develops it to another size than it says.
+        ValueError: The values of the sensor are not in the file.
     """
     raw.unpack()
+    refuse_blank(raw.raw_image_visible, is_mosaic=raw.raw_type is rawpy.RawType.Flat)
     factors, is_known = _balance(raw, frame.channels)
     samples = raw.postprocess(
         user_wb=list(factors),

@@ -20,6 +20,7 @@ from sr_core.image.camera import D65_XYZ
 from sr_core.image.raw.libraw import Developed, open_raw
 from sr_core.image.raw.profile import matrix_of, neutral_of
 from sr_core.image.raw.tags import RawTags
+from sr_core.image.raw.whole import refuse_blank
 
 __all__ = ["develop_linear", "holds_linear_light", "refuse_packed"]
 
@@ -94,6 +95,7 @@ def develop_linear(data: bytes, tags: RawTags) -> Developed:
     else:
         with open_raw(data) as raw:
             stored = raw.raw_image.reshape(*tags.shape[:2], -1)[tags.crop.slices]
+            refuse_blank(stored[:, :, :channels], is_mosaic=False)
             light = np.empty((*stored.shape[:2], channels), np.uint16)
             _apply(stored, light, [_codes(tags, channel, factor) for channel, factor in enumerate(balance)])
     return Developed(samples=light, balance=balance, is_balance_known=is_known, from_xyz=None)

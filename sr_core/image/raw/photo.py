@@ -20,6 +20,7 @@ from sr_core.image.raw.linear_dng import PROFILE_KIND, write_linear_dng
 from sr_core.image.raw.linear_light import develop_linear, holds_linear_light, refuse_packed
 from sr_core.image.raw.profile import exposure_of, lost_parts, matrix_of, profile_of
 from sr_core.image.raw.tags import RawTags, raw_tags
+from sr_core.image.raw.whole import refuse_cut
 from sr_core.image.tiff.exif import exif_of, stays_behind
 from sr_core.image.transfer import fitted_transfer, signal_of_samples
 
@@ -38,6 +39,7 @@ HOLDS = Holds(
 _BAND_ROWS: Final = 512
 _LOOK_SIDE: Final = 256
 _PEAK: Final = 65535
+_UNKNOWN_SAMPLES: Final = "sensor values"
 
 
 def parse(data: bytes) -> Stored:
@@ -45,9 +47,11 @@ def parse(data: bytes) -> Stored:
 
     Raises:
         UnsupportedFormatError: It is of a kind that is not read here.
+        ValueError: It is damaged or cut short.
     """
     tags = raw_tags(data)
     refuse_packed(tags)
+    refuse_cut(data, tags)
     if tags is not None and holds_linear_light(tags):
         frame, preview = _linear_frame(tags), None
     else:
@@ -67,7 +71,7 @@ def parse(data: bytes) -> Stored:
         orientation=frame.orientation,
         metadata=Metadata(exif=exif, xmp=tags.xmp if tags else None, extras=_extras(tags)),
         kind=_kind(tags, exif),
-        samples=f"{tags.bits} bit" if tags and 0 < tags.bits <= 16 else "up to 16 bit",
+        samples=f"{tags.bits} bit" if tags and 0 < tags.bits <= 16 else _UNKNOWN_SAMPLES,
         notices=tuple(dict.fromkeys((*stretched, *lost, *block.notices, *stays_behind(exif)))),
     )
 

@@ -58,6 +58,10 @@ _LOST: Final[tuple[tuple[frozenset[int], str], ...]] = (
         frozenset({51008, 51009, 51022}),
         "The corrections of lens and sensor that this DNG lists (opcode lists) are not applied and not kept.",
     ),
+    (
+        frozenset({50935, 51041}),
+        "What this DNG says of its noise (noise profile, noise reduction) is about the original pixels and not kept.",
+    ),
     (frozenset({50740}), "The private data of the camera maker in this DNG is not kept."),
     (frozenset({50933}), "The further colour profiles of this DNG are not kept; its main profile is."),
     (frozenset({50828}), "The original RAW file inside this DNG is not kept."),

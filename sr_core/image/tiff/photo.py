@@ -187,6 +187,11 @@ def _pixel_notices(page: Page, icc: bytes | None) -> Iterator[str]:
         yield f"The CMYK colours of this TIFF were converted to sRGB {way}."
         if page.bits > 8:
             yield f"The {page.bits} bits of a sample become 8 as CMYK is converted."
+    elif page.colours == "palette":
+        yield "The palette of this TIFF becomes full colours."
+    elif not page.is_float and page.bits not in HOLDS.bits:
+        words = "bit of a sample of this TIFF becomes" if page.bits == 1 else "bits of a sample of this TIFF become"
+        yield f"The {page.bits} {words} {8 if page.bits < 8 else 16}."
     if page.samples > page.colour_samples + (page.alpha is not None):
         yield "A further channel of this TIFF is not marked as transparency and is not kept."
     if page.is_float and icc is None:

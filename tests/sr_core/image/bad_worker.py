@@ -1,8 +1,10 @@
 """A host whose workers do what the file tells them, as a decoder that was taken over or has a bug would."""
 
+import errno
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -12,8 +14,30 @@ from sr_core.image import message, worker
 from sr_core.image.header import Limits
 from sr_core.image.picture import Picture
 
+tricks: list[bytes] = []
 
-def obey(data: bytes, limits: Limits) -> Picture:
+
+def send(channel: socket.socket, reply: message.Reply) -> None:
+    """Sends a reply, or what the file told to send instead."""
+    match tricks:
+        case [b"announce too much"]:
+            channel.sendall(struct.pack("<Q", 1 << 40))
+        case [b"announce much"]:
+            channel.sendall(struct.pack("<Q", 90 << 20))
+            time.sleep(600)
+        case [b"nonsense"]:
+            channel.sendall(struct.pack("<Q", 8) + b"nonsense")
+        case [b"drip"]:
+            for byte in struct.pack("<Q", 1000) + bytes(1000):
+                channel.sendall(bytes((byte,)))
+                time.sleep(0.1)
+        case [b"descriptors"]:
+            socket.send_fds(channel, [struct.pack("<Q", 8) + b"nonsense"], [0, 0, 0])
+        case _:
+            honest_send(channel, reply)
+
+
+def obey(data: bytes, limits: Limits) -> Picture:  # noqa: PLR0912
     match data:
         case b"exit":
             os._exit(0)
@@ -27,6 +51,11 @@ def obey(data: bytes, limits: Limits) -> Picture:
         case b"sleep, deaf to alarms":
             signal.signal(signal.SIGALRM, signal.SIG_IGN)
             time.sleep(600)
+        case b"full disk":
+            raise OSError(errno.ENOSPC, "no space")
+        case b"announce too much" | b"announce much" | b"nonsense" | b"drip" | b"descriptors":
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            tricks.append(data)
         case b"hog":
             np.ones(1 << 34, np.uint8)
         case b"raise":
@@ -47,6 +76,8 @@ def lie(picture: Picture) -> message.PictureRecord:
 
 
 if __name__ == "__main__":
+    honest_send = message.send
+    message.send = send  # type: ignore[assignment]
     worker.decode_bytes = obey  # type: ignore[assignment]
     honest = message.PictureRecord.of
     if os.environ.get("LANG") == "lies":

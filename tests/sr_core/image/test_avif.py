@@ -92,6 +92,29 @@ def test_quality_100_is_lossless(tmp_path, channels):
     assert np.array_equal(again(tmp_path, picture, Quality(avif=100)).pixels, picture.pixels)
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("has_alpha", [False, True])
+@pytest.mark.parametrize("profile", [None, rgb_profile()])
+def test_lossless_stays_lossless(tmp_path, bits, has_alpha, profile):
+    opacity = noise(50, 70, 3, bits)[:, :, 1] if has_alpha else None
+    metadata = Metadata(nclx=(12, 13, 0, 1), icc=profile, chroma="444")
+    first = picture = picture_of(noise(50, 70, 3, bits), bits, alpha=opacity, source_format="avif", metadata=metadata)
+    for _ in range(2):
+        picture = again(tmp_path, picture, Quality(avif=20, avif_chroma="420"))
+        assert np.array_equal(picture.pixels, first.pixels)
+        assert opacity is None or np.array_equal(picture.alpha, opacity)
+        assert (picture.metadata.nclx[2], picture.metadata.icc) == (0, profile)
+
+
+@pytest.mark.parametrize(("source", "chroma"), [("png", None), ("heic", "444"), ("avif", None)])
+def test_only_a_lossless_avif_becomes_a_lossless_avif(tmp_path, source, chroma):
+    metadata = Metadata(nclx=(1, 13, 0, 1), chroma=chroma)
+    picture = picture_of(noise(48, 48, 3, 8), source_format=source, metadata=metadata)
+    result = again(tmp_path, picture, Quality())
+    assert result.metadata.nclx[2] != 0
+    assert not np.array_equal(result.pixels, picture.pixels)
+
+
 @pytest.mark.parametrize("nclx", [None, (1, 13, 6, 1), (1, 13, 5, 0), (12, 13, 0, 1), (2, 2, 2, 1)])
 def test_8_bit_colours_have_no_cast(tmp_path, nclx):
     colours = noise(64, 64, 3, 8) // 2 + 64

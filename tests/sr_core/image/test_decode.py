@@ -18,6 +18,7 @@ from sr_core.image.decode import Limits, decode, read_header
 from sr_core.image.family import Decoded
 from sr_core.image.metadata import orientation_of
 from sr_core.image.orientation import swaps_sides, upright
+from sr_core.image.sandbox import Confines, Sandbox
 
 from .photo_files import (
     XMP,
@@ -33,6 +34,7 @@ from .photo_files import (
     write_heic,
     write_pillow,
 )
+from .raw_files import bayer_dng, light_scene, tiff_bytes
 
 LIMITS = Limits()
 PILLOW_FAMILIES = ("jpeg", "png", "webp")
@@ -440,10 +442,17 @@ def huge(tmp_path, family):
     path = tmp_path / "huge"
     if family == "png":
         return write(path, bomb_png(30000, 30000))
-    data = bytearray(file_of(tmp_path, family))
+    data = bytearray() if family in ("tiff", "dng") else bytearray(file_of(tmp_path, family))
     if family == "jpeg":
         at = data.index(b"\xff\xc0") + 5
         data[at : at + 4] = struct.pack(">HH", 30000, 30000)
+    elif family in ("tiff", "dng"):
+        light = light_scene(48, 64)
+        data = bytearray(bayer_dng(light) if family == "dng" else tiff_bytes(scene(48, 64), photometric="rgb"))
+        first = struct.unpack_from("<I", data, 4)[0]
+        for at in range(first + 2, first + 2 + 12 * struct.unpack_from("<H", data, first)[0], 12):
+            if struct.unpack_from("<H", data, at)[0] in (256, 257):
+                data[at + 2 : at + 12] = struct.pack("<HII", 4, 1, 60000)
     elif family == "webp":
         assert data[12:16] == b"VP8L"
         data[21:25] = struct.pack("<I", 16382 << 14 | 16382)
@@ -464,6 +473,19 @@ def test_bomb_is_refused_at_once_and_without_decoding(tmp_path, family, read, mo
         with pytest.raises(PhotoTooLargeError, match="megapixels are accepted"):
             read(path, LIMITS)
     assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("family", [*PILLOW_FAMILIES, "heic", "tiff", "dng"])
+def test_bomb_is_refused_in_little_memory(tmp_path, family):
+    path = huge(tmp_path, family)
+    with Sandbox(Confines(memory_bytes=300 << 20)) as sandbox:
+        sandbox.warm()
+        with contextlib.suppress(PhotoTooLargeError):
+            sandbox.read_header(path, LIMITS)
+        started = time.perf_counter()
+        with pytest.raises(PhotoTooLargeError, match=r"megapixels are accepted|too large|larger than can be read"):
+            sandbox.decode(path, LIMITS)
+        assert time.perf_counter() - started < 1
 
 
 @pytest.mark.parametrize("family", ["heic", "png"])
@@ -492,3 +514,16 @@ def test_limits_are_those_given(tmp_path):
         decode(path, Limits(max_pixels=599))
     with pytest.raises(PhotoTooLargeError, match="at most 29 pixels a side"):
         decode(path, Limits(max_side=29))
+
+
+def test_metadata_without_measure_is_left_out_and_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(decoding, "_MOST_METADATA_BYTES", 4096)
+    exif, comment = exif_block(6), b"\xff\xfe" + (1002).to_bytes(2, "big") + b"x" * 1000
+    path = write_pillow(tmp_path / "a", scene(16, 24), "jpeg", exif=b"Exif\x00\x00" + exif, icc_profile=bytes(5000))
+    data = path.read_bytes()
+    picture = decode(write(tmp_path / "b", data[:2] + comment + data[2:]), LIMITS)
+    assert picture.metadata.size_bytes <= 4096
+    assert (picture.metadata.icc, picture.metadata.extras) == (None, ())
+    assert picture.metadata.exif == exif_block(1)
+    assert (picture.height, picture.width) == (24, 16)
+    assert len([notice for notice in picture.notices if "cannot be kept, as there are more than" in notice]) == 2

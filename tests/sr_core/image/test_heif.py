@@ -28,7 +28,7 @@ from .heif_files import (
     with_properties,
     with_tone_map,
 )
-from .photo_files import everything, exif_block, picture_of, scene
+from .photo_files import everything, exif_block, noise, picture_of, rgb_profile, scene
 
 LIMITS = Limits()
 KEPT = "The HDR gain map of this HEIC"
@@ -301,6 +301,46 @@ def test_hdr_code_values_stay_as_they_are(tmp_path, transfer):
     encode(picture, tmp_path / "photo")
     again = decode(tmp_path / "photo", LIMITS)
     assert (again.metadata.transfer, again.metadata.nclx, again.bit_depth) == (None, (9, transfer, 9, 1), 10)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("has_alpha", [False, True])
+@pytest.mark.parametrize("profile", [None, rgb_profile()])
+def test_lossless_stays_lossless(tmp_path, bits, has_alpha, profile):
+    opacity = noise(50, 70, 3, bits)[:, :, 1] if has_alpha else None
+    metadata = Metadata(nclx=(9, 16, 0, 1), icc=profile, chroma="444")
+    picture = picture_of(noise(50, 70, 3, bits), bits, alpha=opacity, source_format="heic", metadata=metadata)
+    for _ in range(2):
+        encode(picture, tmp_path / "photo", quality=Quality(heic=20, heic_chroma="420"))
+        again = decode(tmp_path / "photo", LIMITS)
+        assert np.array_equal(again.pixels, picture.pixels)
+        assert opacity is None or np.array_equal(again.alpha, opacity)
+        assert (again.metadata.nclx, again.metadata.icc) == ((9, 16, 0, 1), profile)
+        picture = again
+
+
+def test_lossless_in_tiles_stays_lossless(tmp_path, monkeypatch):
+    monkeypatch.setattr(heif, "LARGEST_SINGLE_PIXELS", 1000)
+    metadata = Metadata(nclx=(1, 13, 0, 1), chroma="444")
+    picture = picture_of(noise(530, 40, 3, 8), source_format="heic", metadata=metadata)
+    encode(picture, tmp_path / "photo")
+    assert read((tmp_path / "photo").read_bytes()).main.kind == b"grid"
+    again = decode(tmp_path / "photo", LIMITS)
+    assert np.array_equal(again.pixels, picture.pixels)
+    assert again.metadata.nclx == metadata.nclx
+
+
+@pytest.mark.parametrize(
+    ("source", "nclx", "chroma"),
+    [("png", (1, 13, 0, 1), None), ("avif", (1, 13, 0, 1), "444"), ("heic", (1, 13, 6, 1), "444")],
+)
+def test_only_a_lossless_heic_becomes_a_lossless_heic(tmp_path, source, nclx, chroma):
+    metadata = Metadata(nclx=nclx, chroma=chroma)
+    picture = picture_of(noise(48, 48, 3, 8), source_format=source, metadata=metadata)
+    encode(picture, tmp_path / "photo", photo_format="heic")
+    again = decode(tmp_path / "photo", LIMITS)
+    assert again.metadata.nclx == (1, 13, 6, 1)
+    assert not np.array_equal(again.pixels, picture.pixels)
 
 
 def test_results_are_written_to_any_stream():

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, MpoImagePlugin
 
-from sr_core.errors import UnsupportedFormatError
-from sr_core.image.decode import Limits, decode
+from sr_core.errors import UnreadablePhotoError, UnsupportedFormatError
+from sr_core.image.decode import Limits, decode, read_header
 from sr_core.image.encode import Quality, encode
 from sr_core.image.extras import without_extras
 from sr_core.image.jpeg import photo as jpeg
@@ -40,6 +40,7 @@ from .photo_files import XMP, exif_block, ink_profile, noise, picture_of, rgb_pr
 LIMITS = Limits()
 SAMPLES = Path(__file__).parents[4] / "shared" / "data" / "samples"
 MAP = scene(24, 32, 1)[::-1]
+REST = "What follows the picture in this JPEG is not kept."
 
 
 def write(path, data):
@@ -195,6 +196,29 @@ def broken_index(data):
     return data[: at + 8] + b"\xff\xff\xff\xff" + data[at + 12 :]
 
 
+def index_before_an_edit(data):
+    at = data.index(b"MPF\x00") - 4
+    at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+    return data[:at] + segment(0xFE, b"an edit " * 9) + data[at:]
+
+
+def no_index(data):
+    at = data.index(b"MPF\x00") - 4
+    return data[:at] + data[at + 2 + struct.unpack_from(">H", data, at + 2)[0] :]
+
+
+@pytest.mark.parametrize("kind", ["apple", "ultra", "iso"])
+@pytest.mark.parametrize("damage", [broken_index, index_before_an_edit, no_index])
+def test_gain_map_that_its_index_misses_is_found_behind_the_picture(tmp_path, kind, damage):
+    data, gain_map = hdr_photo(kind, pad=40)
+    picture, result = twice(write(tmp_path / "a", damage(data)), tmp_path)
+    assert picture.notices == ()
+    assert second_picture(result) == gain_map
+    picture, result = twice(write(tmp_path / "b", damage(data) + noise(1, 99, 1, 8).tobytes()), tmp_path)
+    assert picture.notices == (REST,)
+    assert second_picture(result) == gain_map
+
+
 def map_beyond_the_end(data):
     return data[:-40]
 
@@ -208,12 +232,14 @@ def map_that_claims_to_be_huge(data):
     return data[:at] + struct.pack(">HH", 60000, 60000) + data[at + 4 :]
 
 
-@pytest.mark.parametrize("damage", [broken_index, map_beyond_the_end, unmarked_map, map_that_claims_to_be_huge])
-def test_gain_map_that_cannot_be_carried_is_told_and_not_claimed(tmp_path, damage):
+@pytest.mark.parametrize("damage", [map_beyond_the_end, unmarked_map, map_that_claims_to_be_huge])
+@pytest.mark.parametrize("index", [bytes, index_before_an_edit, no_index])
+def test_gain_map_that_cannot_be_carried_is_told_and_not_claimed(tmp_path, damage, index):
     data, _ = hdr_photo("ultra")
-    picture, result = twice(write(tmp_path / "a", damage(data)), tmp_path)
-    assert picture.notices == ("The HDR gain map of this JPEG is not kept: the result is the standard picture.",)
-    assert picture.metadata.extras == ()
+    picture, result = twice(write(tmp_path / "a", index(damage(data))), tmp_path)
+    assert picture.notices[0] == "The HDR gain map of this JPEG is not kept: the result is the standard picture."
+    assert picture.notices[1:] == ((REST,) if damage is map_beyond_the_end and index is not bytes else ())
+    assert [extra.kind for extra in picture.metadata.extras if extra.kind != "comment"] == []
     for claim in (b"hdrgm:Version", b"<Container:", b"Item:", b"MPF\x00"):
         assert claim not in result.replace(b"xmlns:Item:", b"")
     assert b'dc:title="harbour"' in result
@@ -395,6 +421,141 @@ def test_video_behind_a_photo_is_told(tmp_path):
     assert decode(write(tmp_path / "a", data), LIMITS).notices == ("The video of this motion photo is not kept.",)
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"quality": 100}])
+def test_what_follows_the_picture_is_told(tmp_path, options):
+    thumbnail = with_segments(jpeg_bytes(scene(8, 8)), segment(0xE4, b"a whole JPEG in a segment"))
+    picture = with_segments(jpeg_bytes(noise(64, 64, 3, 8), **options), segment(0xFE, thumbnail))
+    for rest, notices in (
+        (b"", ()),
+        (bytes(3000) + b"\r\n \t" * 50, ()),
+        (b"\x00x" * 16, ()),
+        (b"\x00x" * 17, (REST,)),
+        (bytes(3000) + jpeg_bytes(scene(8, 8)), (REST,)),
+        (b"SEFH" + bytes(range(100)) + b"SEFT", (REST,)),
+        (
+            jpeg_bytes(scene(8, 8)) + b"MotionPhoto_Data" + bytes(range(99)),
+            ("The video of this motion photo is not kept.",),
+        ),
+    ):
+        assert jpeg.parse(picture + rest).notices == notices, rest[-40:]
+    cut = picture[:-2]
+    assert jpeg.parse(cut).notices == ()
+
+
+def test_what_follows_indexed_pictures_is_told_beside_them():
+    primary, other = jpeg_bytes(scene(48, 64)), jpeg_bytes(scene(40, 60))
+    told = "This JPEG holds 2 pictures; only the main one is kept."
+    both = several_pictures(primary + bytes(50), other)
+    assert jpeg.parse(both).notices == (told,)
+    assert jpeg.parse(both + b"and something more, not zeros").notices == (told, REST)
+    assert jpeg.parse(index_before_an_edit(both)).notices == (told,)
+    unlisted = with_segments(primary, segment(0xE2, index_body([(len(primary), 0), (0, 0)])))
+    assert jpeg.parse(unlisted).notices == (told,)
+
+
+DEPTH = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description dc:title="harbour" GDepth:Format="RangeInverse"'
+    b' GImage:Mime="image/jpeg"%s><Device:Cameras><rdf:Seq><rdf:li DepthMap:ItemURI="android/depthmap"/></rdf:Seq>'
+    b"</Device:Cameras></rdf:Description></x:xmpmeta>"
+)
+
+
+def test_depth_map_that_followed_the_picture_is_not_claimed(tmp_path):
+    def xmp_of(name, more, packet=b"", rest=bytes(range(100))):
+        digest, parts = extension_of(packet)
+        xmp = DEPTH % (more + (b' xmpNote:HasExtendedXMP="' + digest + b'"' if packet else b""))
+        data = with_segments(jpeg_bytes(scene(8, 8)), segment(0xE1, XMP_MARK + xmp), *(parts if packet else ()))
+        return decode(write(tmp_path / name, data + rest), LIMITS).metadata.xmp
+
+    bare = xmp_of("a", b"")
+    for claim in (b"GDepth:", b"GImage:", b"Device:", b"DepthMap:"):
+        assert claim not in bare
+    assert b'dc:title="harbour"' in bare
+    for inside in (xmp_of("b", b' GDepth:Data="QQ=="'), xmp_of("c", b"", b'<x GDepth:Data="QQ=="/>')):
+        assert b'GDepth:Format="RangeInverse"' in inside
+        assert b"GImage:" not in inside
+        assert b"Device:" not in inside
+    assert xmp_of("d", b"", rest=b"") == DEPTH % b""
+
+
+def test_end_of_a_large_picture_is_found_soon():
+    picture = jpeg_bytes(scene(48, 64))[:-2]
+    for scan in (b"\xff\x00" * 5_000_000, noise(1000, 10_000, 1, 8).tobytes().replace(b"\xff", b"\xff\x00")):
+        data = picture + scan + b"\xff\xd9"
+        for rest in (b"", bytes(5_000_000), noise(1, 99, 1, 8).tobytes()):
+            started = time.perf_counter()
+            assert jpeg.parse(data + rest).notices == ((REST,) if len(rest) == 99 else ())
+            assert time.perf_counter() - started < 1  # some hundredths here
+    started = time.perf_counter()
+    jpeg.parse(picture + segment(0xFE, b"") * 2_000_000)
+    assert time.perf_counter() - started < 1
+
+
+def test_second_packets_are_told():
+    plain = jpeg_bytes(scene(8, 8))
+    first, second = segment(0xE1, XMP_MARK + XMP % 1), segment(0xE1, XMP_MARK + XMP % 2)
+    stored = jpeg.parse(with_segments(plain, first, second, second))
+    assert stored.metadata.xmp == XMP % 1
+    assert stored.notices == ("A second XMP packet in this JPEG is not kept.",)
+    assert jpeg.parse(with_segments(plain, first, first)).notices == ()
+    block = segment(0xE1, b"Exif\x00\x00" + exif_block(6))
+    stored = jpeg.parse(with_segments(plain, block, block))
+    assert stored.metadata.exif == exif_block(6)
+    assert stored.notices == ("A second EXIF block in this JPEG is not kept.",)
+
+
+def long_exif(size):
+    """Returns an EXIF block with a comment of many bytes; where a segment would be full, it looks like a block."""
+    head = b"II*\x00" + struct.pack("<IHHHIII", 8, 1, 0x010E, 2, size - 26, 26, 0)
+    text = bytearray(noise(1, size - 26, 1, 8).tobytes().translate(bytes(65 + byte % 26 for byte in range(256))))
+    text[-1:] = b"\x00"
+    block = bytearray(head + text)
+    if size > 65531:
+        block[65527:65531] = b"MM\x00*"
+    return bytes(block)
+
+
+@pytest.mark.parametrize("size", [65527, 65528, 65600, 200_000])
+@pytest.mark.parametrize("cut", [b"MM\x00*", b"II*\x00", b"MMMM", b"IIII"])
+def test_long_exif_takes_several_segments(tmp_path, size, cut):
+    exif = long_exif(size).replace(b"MM\x00*", cut)
+    picture = picture_of(scene(8, 8), source_format="jpeg", metadata=Metadata(exif=exif))
+    assert encode(picture, tmp_path / "a").notices == ()
+    again = decode(tmp_path / "a", LIMITS)
+    assert again.notices == ()
+    assert again.metadata.exif == exif
+    assert (tmp_path / "a").read_bytes().count(b"Exif\x00\x00") == -(-size // 65527)
+
+
+def test_endless_exif_is_left_out_and_told(tmp_path):
+    longest = jpeg.HOLDS.exif_bytes
+    for size, notices in ((longest, 0), (longest + 1, 1)):
+        exif = long_exif(100).ljust(size, b"\x00")
+        picture = picture_of(scene(8, 8), source_format="jpeg", metadata=Metadata(exif=exif))
+        assert len(encode(picture, tmp_path / "a").notices) == notices
+        assert (decode(tmp_path / "a", LIMITS).metadata.exif == exif) == (not notices)
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
+def test_exiftool_reads_long_exif_and_the_other_way_round(tmp_path):
+    def description(path):
+        command = ["exiftool", "-b", "-EXIF:ImageDescription", str(path)]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    def warnings(path):
+        command = ["exiftool", "-s3", "-warning", "-a", str(path)]
+        return subprocess.run(command, capture_output=True, check=True).stdout
+
+    exif = long_exif(200_000).replace(b"MM\x00*", b"MMMM")
+    encode(picture_of(scene(8, 8), source_format="jpeg", metadata=Metadata(exif=exif)), tmp_path / "a.jpg")
+    assert description(tmp_path / "a.jpg") == exif[26:-1]
+    assert warnings(tmp_path / "a.jpg").splitlines() in ([], [b"[minor] File contains multi-segment EXIF"])
+    edit = ["exiftool", "-q", "-EXIF:Artist=somebody", str(tmp_path / "a.jpg"), "-o", str(tmp_path / "b.jpg")]
+    subprocess.run(edit, capture_output=True, check=True)
+    _, result = twice(tmp_path / "b.jpg", tmp_path)
+    assert description(write(tmp_path / "c.jpg", result)) == exif[26:-1]
+
+
 def test_progressive_and_other_samplings_are_read(tmp_path):
     stored = scene(40, 48)
     for options in ({"progressive": True}, {"subsampling": 2}, {"restart_marker_rows": 1}, {"keep_rgb": True}):
@@ -477,3 +638,16 @@ def test_extras_without_claims_leave_the_xmp_alone():
     metadata = Metadata(xmp=XMP % 1, extras=(Extra(kind="comment", name="The comment", data=b""),))
     assert without_extras(metadata) == replace(metadata, extras=())
     assert without_extras(Metadata()) == Metadata()
+
+
+def test_scans_without_end_are_refused_at_once(tmp_path):
+    stream = BytesIO()
+    Image.fromarray(scene(64, 64, 1)[:, :, 0]).save(stream, "JPEG", progressive=True)
+    data = stream.getvalue()
+    last = data.rindex(b"\xff\xda")
+    path = tmp_path / "a"
+    path.write_bytes(data[:last] + data[last:-2] * 100 + data[-2:])
+    assert read_header(path, LIMITS).width == 64
+    path.write_bytes(data[:last] + data[last:-2] * 500 + data[-2:])
+    with pytest.raises(UnreadablePhotoError):
+        read_header(path, LIMITS)

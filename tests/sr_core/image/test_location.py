@@ -24,6 +24,7 @@ DECLARED = (
 ATTRIBUTES = (
     b' exif:GPSLatitude="48,51.5N" exif:GPSLongitude = \'2,17.7E\' photoshop:City="Paris" photoshop:State="Ile"'
     b' photoshop:Country="France" Iptc4xmpCore:Location="Quai" Iptc4xmpCore:CountryCode="FR"'
+    b' dc:coverage="Paris 48.5N" prism:location="Paris"'
     b' drone-dji:GpsLatitude="48.86" drone-dji:GpsLongtitude="2.29" Iptc4xmpExt:City="Paris"'
 )
 ELEMENTS = (
@@ -89,7 +90,7 @@ def test_the_notes_of_other_makers_go_and_those_of_apple_stay(sign):
     assert 0x927C not in inner
     assert inner[0xA432] is not None
     assert lost_with_location(foreign) == (
-        "The maker note of this photo is left out with the location, as it may hold places.",
+        "The maker note of this photo will go with the location, which may be named there.",
     )
     assert lost_with_location(Metadata(exif=tree_block(sign))) == ()
 
@@ -143,7 +144,7 @@ def test_a_block_whose_coordinates_may_lie_anywhere_is_left_out_and_that_is_said
     assert exif != tree_block()
     assert without_location(Metadata(exif=exif)).exif is None
     assert lost_with_location(Metadata(exif=exif)) == (
-        "The EXIF data of this photo is left out with the location, as it may hold places.",
+        "The EXIF data of this photo will go with the location, which may be named there.",
     )
 
 
@@ -156,7 +157,7 @@ def test_thousands_of_pointers_take_no_time():
     started = perf_counter()
     assert without_location(Metadata(exif=exif)).exif is None
     has_location(Metadata(exif=exif))
-    assert perf_counter() - started < 2
+    assert perf_counter() - started < 10
 
 
 def test_maker_notes_that_together_are_larger_than_the_block_are_damage():
@@ -173,7 +174,7 @@ def test_notes_that_may_hold_places_go_and_that_is_said(kind):
     assert has_location(metadata) == (kind == "iptc")
     assert without_location(metadata).extras == (other,)
     assert lost_with_location(metadata) == (
-        "The notes of this JPEG is left out with the location, as it may hold places.",
+        "The notes of this JPEG will go with the location, which may be named there.",
     )
 
 
@@ -193,7 +194,7 @@ def test_a_gain_map_whose_places_cannot_be_told_goes_and_that_is_said():
     metadata = Metadata(extras=(gain_map,))
     assert without_location(metadata).extras == ()
     assert lost_with_location(metadata) == (
-        "The HDR gain map of this JPEG is left out with the location, as it may hold places.",
+        "The HDR gain map of this JPEG will go with the location, which may be named there.",
     )
 
 
@@ -237,7 +238,7 @@ def test_names_are_found_under_any_prefix():
 def test_a_packet_that_cannot_be_searched_is_left_out_and_that_is_said(xmp):
     assert without_places(xmp) is None
     assert lost_with_location(Metadata(xmp=xmp)) == (
-        "The XMP data of this photo is left out with the location, as it may hold places.",
+        "The XMP data of this photo will go with the location, which may be named there.",
     )
 
 

@@ -191,16 +191,83 @@ def test_many_threads_share_it(sandbox, tmp_path):
     assert shapes == {index: (side, 2 * side, 3) for index, side in enumerate(range(4, 20))}
 
 
-def test_workers_end_with_the_process_that_asked(tmp_path):
-    code = "import sys, time\nfrom sr_core.image.sandbox import Sandbox\nbox = Sandbox()\nbox.warm()\n"
-    code += "print(box._host.process.pid, flush=True)\ntime.sleep(60)\n"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as owner:
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker ends only with its time")
+def test_host_and_busy_worker_end_with_the_process_that_asked(tmp_path):
+    written(tmp_path, b"sleep, deaf to alarms")
+    code = (
+        "import sys, threading, time\nfrom pathlib import Path\nfrom sr_core.image.header import Limits\n"
+        f"from sr_core.image.sandbox import Sandbox\nbox = Sandbox(program={BAD!r})\nbox.warm()\n"
+        "threading.Thread(target=box.decode, args=(Path(sys.argv[1]), Limits()), daemon=True).start()\n"
+        "time.sleep(2)\nprint(box._host.process.pid, flush=True)\ntime.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "photo")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         host = int(owner.stdout.readline())
+        (busy,) = children(host)
         owner.kill()
     deadline = time.monotonic() + 10
-    while Path(f"/proc/{host}").exists() and time.monotonic() < deadline:
+    while any(Path(f"/proc/{pid}").exists() for pid in (host, busy)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not Path(f"/proc/{host}").exists()
+    assert not Path(f"/proc/{busy}").exists()
+
+
+@pytest.mark.parametrize("trick", [b"announce too much", b"nonsense", b"descriptors"])
+def test_a_reply_without_sense_is_one_sentence_and_leaves_nothing_open(bad, tmp_path, trick):
+    bad.decode(written(tmp_path, b"fine"), LIMITS)
+    before = open_files()
+    for _ in range(3):
+        with pytest.raises(UnreadablePhotoError, match=r"broke off; please .*\.$"):
+            bad.decode(written(tmp_path, trick), LIMITS)
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("trick", [b"drip", b"announce much"])
+def test_a_reply_that_drips_ends_in_time_as_well(bad, tmp_path, trick):
+    started = time.monotonic()
+    with pytest.raises(UnreadablePhotoError, match="took too long"):
+        bad.decode(written(tmp_path, trick), LIMITS)
+    assert time.monotonic() - started < 6
+
+
+def test_a_full_disk_is_no_bug(bad, tmp_path):
+    with pytest.raises(OutputError, match=r"no room left on the disk .*\.$"):
+        bad.decode(written(tmp_path, b"full disk"), LIMITS)
+
+
+def test_a_host_that_answers_late_is_replaced_and_its_answers_go_to_nobody(tmp_path, monkeypatch):
+    monkeypatch.setattr("sr_core.image.sandbox._START_SECONDS", 3.0)
+    path = write_pillow(tmp_path / "photo", scene(8, 9), "png")
+    with Sandbox() as box:
+        box.decode(path, LIMITS)
+        stopped = box._host.process.pid
+        os.kill(stopped, signal.SIGSTOP)
+        assert box.decode(path, LIMITS).pixels.shape == (8, 9, 3)
+        assert box._host.process.pid != stopped
+
+
+def test_hosts_killed_under_load_cost_sentences_at_most(sandbox, tmp_path):
+    path = write_pillow(tmp_path / "photo", scene(300, 400), "png")
+    foreign: list[Exception] = []
+
+    def read() -> None:
+        for _ in range(20):
+            try:
+                sandbox.decode(path, LIMITS)
+            except UnreadablePhotoError:
+                pass
+            except Exception as error:  # noqa: BLE001 - what must not be
+                foreign.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        host = sandbox._host
+        if host is not None:
+            os.kill(host.process.pid, signal.SIGKILL)
+        time.sleep(0.7)
+    assert foreign == []
 
 
 def test_an_array_in_a_file_is_not_copied_again():
