@@ -180,11 +180,11 @@ def test_a_new_photo_lets_go_of_the_pictures_of_the_one_before(tmp_path: Path) -
     handlers, photo = UpscaleHandlers(one, view), str(write_photo(tmp_path / "a.jpg"))
     place = last(handlers.open_photo(photo, MODEL, "same", False, None))[view.closer.place]
     list(handlers.run(photo, MODEL, "same", False, BICUBIC, place))
-    assert one.kept.held_bytes == 48 * 72 * 3 * 5
+    assert 0 <= one.kept.held_bytes - 48 * 72 * 3 * 5 < 2000  # and what is kept beside the pixels
     other = last(handlers.open_photo(photo, MODEL, "same", False, place))[view.closer.place]
     assert one.kept.get(place.photo) is None
     assert one.kept.get(place.photo, MODEL) is None
-    assert one.kept.held_bytes == 48 * 72 * 3
+    assert 0 <= one.kept.held_bytes - 48 * 72 * 3 < 1000
     view.closer.place.delete_callback(other)
     assert one.kept.held_bytes == 0
 
