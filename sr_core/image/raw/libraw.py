@@ -18,7 +18,6 @@ import rawpy
 from numpy.typing import NDArray
 
 from sr_core.errors import PhotoTooLargeError, UnsupportedFormatError
-from sr_core.image.raw.tags import Area
 from sr_core.image.raw.whole import refuse_blank
 
 __all__ = ["Developed", "RawFrame", "develop", "open_raw", "preview_exif", "raw_frame"]
@@ -37,9 +36,8 @@ class RawFrame:
     """What LibRaw makes of a file, known without decoding it.
 
     Attributes:
-        height: Rows that LibRaw develops, not turned.
-        width: Columns that LibRaw develops.
-        crop: The part of them that the camera means to be the photo.
+        height: Rows that see light, all of which LibRaw develops, not turned.
+        width: Columns that see light.
         channels: 3, or 1 for a sensor without colours.
         orientation: EXIF orientation 1 to 8.
         is_stretched: Whether the pixels of the sensor are not square and LibRaw makes them so.
@@ -47,7 +45,6 @@ class RawFrame:
 
     height: int
     width: int
-    crop: Area
     channels: int
     orientation: int
     is_stretched: bool
@@ -116,17 +113,9 @@ def raw_frame(raw: rawpy.RawPy) -> RawFrame:
         height = int(height / aspect + 0.5)
     elif is_stretched:
         width = int(width * aspect + 0.5)
-    whole = Area(height=height, width=width)
-    inner = Area(
-        top=sizes.crop_top_margin - sizes.top_margin,
-        left=sizes.crop_left_margin - sizes.left_margin,
-        height=sizes.crop_height,
-        width=sizes.crop_width,
-    )
     return RawFrame(
         height=height,
         width=width,
-        crop=inner if inner.is_inside(height, width) and not is_stretched else whole,
         channels=raw.num_colors,
         orientation=_ORIENTATIONS.get(sizes.flip, 1),
         is_stretched=is_stretched,
@@ -181,9 +170,8 @@ def develop(raw: rawpy.RawPy, frame: RawFrame) -> Developed:
             "The sensor of this camera is laid out in a way that is not read here; please export the photo as TIFF."
         )
     matrix = np.asarray(raw.rgb_xyz_matrix, np.float64)[:3]
-    rows, columns = frame.crop.slices
     return Developed(
-        samples=samples.view(np.uint16)[rows, columns],
+        samples=samples.view(np.uint16),
         balance=tuple(factor / max(factors) for factor in factors[: frame.channels]),
         is_balance_known=is_known,
         from_xyz=matrix if np.isfinite(matrix).all() and matrix.any() else None,

@@ -90,11 +90,11 @@ def develop_linear(data: bytes, tags: RawTags) -> Developed:
     channels = tags.shape[2]
     balance, is_known = _balance(tags)
     if tags.compression in _PACKED:
-        light = _unpacked(data, tags)[tags.crop.slices]
+        light = _unpacked(data, tags)[tags.seen.slices]
         _apply(light, light, [_codes(tags, channel, factor) for channel, factor in enumerate(balance)])
     else:
         with open_raw(data) as raw:
-            stored = raw.raw_image.reshape(*tags.shape[:2], -1)[tags.crop.slices]
+            stored = raw.raw_image.reshape(*tags.shape[:2], -1)[tags.seen.slices]
             refuse_blank(stored[:, :, :channels], is_mosaic=False)
             light = np.empty((*stored.shape[:2], channels), np.uint16)
             _apply(stored, light, [_codes(tags, channel, factor) for channel, factor in enumerate(balance)])

@@ -63,8 +63,8 @@ def parse(data: bytes) -> Stored:
     lost = lost_parts(tags) if tags else ()
     stretched = ("The pixels of this camera are not square; the result has square ones.",) if frame.is_stretched else ()
     return Stored(
-        height=frame.crop.height,
-        width=frame.crop.width,
+        height=frame.height,
+        width=frame.width,
         bit_depth=16,
         channels=frame.channels,
         has_alpha=False,
@@ -104,12 +104,11 @@ def write(picture: Picture, file: BinaryIO, quality: Quality) -> None:  # noqa: 
 
 def _linear_frame(tags: RawTags) -> RawFrame:
     """Returns the size and kind of a linear DNG."""
-    height, width, channels = tags.shape
+    seen = tags.seen
     return RawFrame(
-        height=height,
-        width=width,
-        crop=tags.crop,
-        channels=channels,
+        height=seen.height,
+        width=seen.width,
+        channels=tags.shape[2],
         orientation=tags.orientation,
         is_stretched=False,
     )

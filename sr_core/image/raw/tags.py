@@ -29,8 +29,6 @@ _SUB_DIRECTORIES: Final = 330
 _XMP: Final = 700
 _DNG_VERSION: Final = 50706
 _UNIQUE_MODEL: Final = 50708
-_CROP_ORIGIN: Final = 50719
-_CROP_SIZE: Final = 50720
 _BLACK_REPEAT: Final = 50713
 _BLACK: Final = 50714
 _WHITE: Final = 50717
@@ -120,29 +118,24 @@ class RawTags:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Rows, columns and channels of the main image before any crop; zeros where it is not marked."""
+        """Rows, columns and channels of the main image masked pixels included; zeros where it is not marked."""
         sensor = self.sensor
         return (0, 0, 0) if sensor is None else (*_size(sensor), sensor.whole(_SAMPLES, 1))
 
     @property
-    def crop(self) -> Area:
-        """The part of the main image that is to be shown; all of it where the tags make no sense."""
+    def seen(self) -> Area:
+        """The part of the main image that sees light; all of it where the tags make no sense.
+
+        A crop that the camera suggests inside of it is not taken: LibRaw, dcraw and others develop all that was seen.
+        """
         height, width, _ = self.shape
         whole = Area(height=height, width=width)
-        if self.sensor is None:
+        active = _integers(self.sensor, _ACTIVE_AREA) if self.sensor else ()
+        if len(active) != 4:
             return whole
-        active = _integers(self.sensor, _ACTIVE_AREA)
-        if len(active) == 4:
-            top, left, bottom, right = active
-            area = Area(top=top, left=left, height=bottom - top, width=right - left)
-            whole = area if area.is_inside(height, width) else whole
-        origin, size = _integers(self.sensor, _CROP_ORIGIN), _integers(self.sensor, _CROP_SIZE)
-        if len(origin) != 2 or len(size) != 2:
-            return whole
-        inner = Area(top=origin[1], left=origin[0], height=size[1], width=size[0])
-        if not inner.is_inside(whole.height, whole.width):
-            return whole
-        return Area(top=whole.top + inner.top, left=whole.left + inner.left, height=inner.height, width=inner.width)
+        top, left, bottom, right = active
+        area = Area(top=top, left=left, height=bottom - top, width=right - left)
+        return area if area.is_inside(height, width) else whole
 
     def levels(self, channel: int) -> tuple[float, float] | None:
         """Returns the values of a channel of a linear image that stand for black and white; None without sense."""

@@ -45,7 +45,7 @@ def again(data: bytes) -> bytes:
 
 
 def development(data: bytes, **settings) -> np.ndarray:
-    """Returns a RAW file as LibRaw develops it: 16-bit sRGB, its crop, upright; nothing that looks at the content."""
+    """Returns a RAW file as LibRaw develops it: 16-bit sRGB, all of it, upright; nothing that looks at the content."""
     with open_raw(data) as raw:
         frame = raw_frame(raw)
         pixels = raw.postprocess(
@@ -57,7 +57,7 @@ def development(data: bytes, **settings) -> np.ndarray:
             demosaic_algorithm=rawpy.DemosaicAlgorithm.DHT,
             user_flip=0,
         )
-    return upright(pixels[frame.crop.slices], frame.orientation)
+    return upright(pixels, frame.orientation)
 
 
 def psnr_db(first: np.ndarray, second: np.ndarray) -> float:
