@@ -97,11 +97,16 @@ def test_a_photo_comes_back_as_what_it_was(path, tmp_path):
     assert (result.height, result.width) == (2 * photo.height, 2 * photo.width)
     assert (result.format, result.channels) == (photo.format, photo.channels)
     assert result.has_alpha == photo.has_alpha or photo.format == "webp"  # libwebp writes no alpha that is opaque
-    if photo.format != "dng":  # whatever a sensor's depth is, a linear DNG has 16 bits
-        assert (result.samples, result.bit_depth) == (photo.samples, photo.bit_depth)
+    assert result.bit_depth == photo.bit_depth
+    is_told = any("becomes" in notice for notice in sample.notices)  # few bits and palettes
+    if photo.format != "dng" and not is_told:  # whatever a sensor's depth is, a linear DNG has 16 bits
+        assert result.samples == photo.samples
     assert result.metadata.icc == photo.metadata.icc
     points = (photo.metadata.nclx or ())[:2], (result.metadata.nclx or ())[:2]
-    assert points[0] == points[1]  # the matrix between RGB and YCbCr is the encoder's choice
+    assert points[0] in (
+        points[1],
+        (),
+    )  # a HEIC that states nothing comes back stating sRGB; the matrix between RGB and YCbCr is the encoder's choice
     assert result.metadata.chroma == photo.metadata.chroma or photo.format == "jpeg"  # written without subsampling
     assert {extra.kind for extra in result.metadata.extras} >= {extra.kind for extra in photo.metadata.extras}
     assert sample.exif_tags[1] >= sample.exif_tags[0]
