@@ -135,8 +135,14 @@ class UpscaleHandlers:
                     finished: Finished = end.value
                 finally:
                     job.close()
-                yield self._handed_over(finished)
-                yield self._shown(finished, against, place, Path(folder))
+                handed_over = self._handed_over(finished)
+                try:
+                    shown = self._shown(finished, against, place, Path(folder))
+                except Exception:
+                    yield handed_over  # the file is there, whatever became of its pictures
+                    raise
+                # At once, because Gradio 6.31 may lose the first values of a widget that appears between two updates.
+                yield {**handed_over, **shown}
         except Exception as error:  # said to the visitor as a sentence, logged where it is a bug
             sentence = failure_sentence(error)
             yield {view.status: panel(sentence, "error"), **self.not_started()}
@@ -158,7 +164,7 @@ class UpscaleHandlers:
         return {**self._buttons(is_running=False), **self.full.idle()}
 
     def _handed_over(self, finished: Finished) -> Updates:
-        """Returns the file and what is known of it: before the pictures, so that these cannot get in its way."""
+        """Returns the file and what is known of it, which is handed over even when its pictures cannot be shown."""
         view, release = self._view, finished.release
         return {
             view.result: gr.update(visible=True),
