@@ -9,12 +9,14 @@ import time
 from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
+import numpy as np
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from sr_core.image.family import Quality
 from sr_core.image.header import Header, Limits
 from sr_core.image.picture import Metadata, PhotoFormat, Picture
+from sr_core.image.scratch import map_array
 
 __all__ = [
     "MOST_DESCRIPTORS",
@@ -74,6 +76,32 @@ class PictureRecord(_Message):
             source_format=picture.source_format,
             metadata=picture.metadata,
             notices=picture.notices,
+        )
+
+    def picture(self, pixels: int, alpha: int | None, *, writable: bool) -> Picture:
+        """Returns the picture whose samples are in files.
+
+        Args:
+            pixels: Descriptor of the file of the samples.
+            alpha: Descriptor of the file of the alpha; not looked at where there is none.
+            writable: Whether what is written to the arrays goes into the files.
+
+        Raises:
+            ValueError: A file has another size than it must have.
+        """
+        dtype, sides = np.uint8 if self.bit_depth == 8 else np.uint16, (self.height, self.width)
+        opacity = None
+        if self.has_alpha:
+            if alpha is None:
+                raise ValueError("the file of the alpha is missing")
+            opacity = map_array(alpha, sides, dtype, writable=writable)
+        return Picture(
+            pixels=map_array(pixels, (*sides, self.channels), dtype, writable=writable),
+            alpha=opacity,
+            bit_depth=self.bit_depth,
+            source_format=self.source_format,
+            metadata=self.metadata,
+            notices=self.notices,
         )
 
 

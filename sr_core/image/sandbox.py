@@ -132,16 +132,8 @@ class Sandbox:
         with path.open("rb") as file, new_file() as pixels, new_file() as alpha:
             descriptors = [file.fileno(), pixels, alpha]
             record = self._ask(Decode(limits=limits), descriptors, PictureReply, _Purpose.READING).picture
-            dtype, sides = np.uint8 if record.bit_depth == 8 else np.uint16, (record.height, record.width)
             try:
-                return Picture(
-                    pixels=map_array(pixels, (*sides, record.channels), dtype, writable=True),
-                    alpha=map_array(alpha, sides, dtype, writable=True) if record.has_alpha else None,
-                    bit_depth=record.bit_depth,
-                    source_format=record.source_format,
-                    metadata=record.metadata,
-                    notices=record.notices,
-                )
+                return record.picture(pixels, alpha, writable=True)
             except ValueError:
                 raise _Purpose.READING.failure(is_late=False) from None
 

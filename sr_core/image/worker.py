@@ -41,7 +41,7 @@ from sr_core.image.message import (
 )
 from sr_core.image.picture import Picture
 from sr_core.image.preview import to_srgb_preview
-from sr_core.image.scratch import NO_ROOM, NO_ROOM_WORDS, map_array
+from sr_core.image.scratch import NO_ROOM, NO_ROOM_WORDS
 
 __all__ = ["ORDER", "serve"]
 
@@ -178,18 +178,8 @@ def _photo(descriptor: int, limits: Limits) -> bytes:
 
 
 def _picture(record: PictureRecord, descriptors: list[int]) -> Picture:
-    """Returns a picture whose samples are in files."""
-    dtype = np.uint8 if record.bit_depth == 8 else np.uint16
-    sides = (record.height, record.width)
-    alpha = map_array(descriptors[2], sides, dtype, writable=False) if record.has_alpha else None
-    return Picture(
-        pixels=map_array(descriptors[0], (*sides, record.channels), dtype, writable=False),
-        alpha=alpha,
-        bit_depth=record.bit_depth,
-        source_format=record.source_format,
-        metadata=record.metadata,
-        notices=record.notices,
-    )
+    """Returns the picture of a request, whose alpha comes last, if any."""
+    return record.picture(descriptors[0], next(iter(descriptors[2:]), None), writable=False)
 
 
 def _put(array: NDArray[Any], descriptor: int) -> None:
