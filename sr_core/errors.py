@@ -10,12 +10,16 @@
     │   ├── UnknownModelError         no such id
     │   ├── WeightsError              the weight file is missing, damaged or does not fit the spec
     │   └── PackageError              the Core ML package is missing, damaged, unsafe or not as it must be
+    ├── VoteError                 a vote that cannot be taken, or the store of votes
+    │   ├── BallotError               the ballot is not ours, too old, or answered otherwise before
+    │   └── VoteLimitError            no more votes of this rater, or no trials left
     └── OptionError               an option outside its range (tile, overlap, precision, ...)
 
 Everything else that is raised is a bug and is not caught where users are served.
 """
 
 __all__ = [
+    "BallotError",
     "ModelError",
     "OptionError",
     "OutputError",
@@ -26,6 +30,8 @@ __all__ = [
     "UnknownModelError",
     "UnreadablePhotoError",
     "UnsupportedFormatError",
+    "VoteError",
+    "VoteLimitError",
     "WeightsError",
 ]
 
@@ -68,6 +74,18 @@ class WeightsError(ModelError):
 
 class PackageError(ModelError):
     """The Core ML package is missing, damaged, unsafe or not as it must be."""
+
+
+class VoteError(SRError):
+    """A vote cannot be taken as it is, or votes cannot be stored or read."""
+
+
+class BallotError(VoteError):
+    """The ballot was not given out here, is too old, or was answered otherwise before."""
+
+
+class VoteLimitError(VoteError):
+    """This rater has no votes left today, or no trial is left."""
 
 
 class OptionError(SRError):
