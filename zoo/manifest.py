@@ -61,6 +61,24 @@ class Manifest:
         """The release that is used when none is named."""
         return self.releases[0]
 
+    @property
+    def references(self) -> dict[str, str]:
+        """The full-precision network that each quantized or pruned release was made from, both by id.
+
+        That is its nearest ancestor whose weights were trained; it has no entry where that is not in the manifest.
+        """
+        known = {release.id: release for release in self.releases}
+        references: dict[str, str] = {}
+        for release in self.releases:
+            one: Release | None = release
+            for _ in known:  # as many steps as a chain can have, should a wrong one be a circle
+                if one is None or one.compression is None:
+                    break
+                one = known.get(one.parent or "")
+            if one is not None and one is not release and one.compression is None:
+                references[release.id] = one.id
+        return references
+
 
 def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
     """Returns the releases of a manifest file.

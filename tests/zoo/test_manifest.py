@@ -195,3 +195,15 @@ def test_scores_take_the_place_of_earlier_ones_on_the_same_data(scored: Release)
     other = replace(scored.metrics[0], dataset="Kodak24")
     assert put_metrics(scored, (newer, other)).metrics == (newer, other)
     assert put_metrics(scored, (other,)).metrics == (scored.metrics[0], other)
+
+
+def test_references_are_the_nearest_ancestors_that_were_trained() -> None:
+    manifest = load_manifest()
+    light, quick = (f"swinir-{family}-x2-photos39-float16" for family in ("light", "quick"))
+    references = manifest.references
+    assert references["swinir-light-x2-photos39-heads5-int8"] == light, "also by way of another variant"
+    assert references["swinir-quick-x2-photos39-palette4"] == quick
+    assert not {light, quick} & references.keys()
+    assert references.keys() | {light, quick} == {release.id for release in manifest.releases}
+    alone = Manifest(releases=(manifest.release("swinir-quick-x2-photos39-int8"),))
+    assert alone.references == {}
