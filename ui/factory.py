@@ -1,15 +1,22 @@
 """From settings to a running app."""
 
 import logging
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from sr_core.infer.model import LoadedModel
 from ui import text
 from ui.cards import header_card, panel
 from ui.endpoints import add_endpoints
+from ui.limits import Clients, Gate
+from ui.poll import Poll, open_poll
+from ui.polling import Polling
 from ui.settings import SWEEP_SECONDS, Settings
 from ui.studio import Studio
 from ui.tabs.layout import EXAMPLES
@@ -21,6 +28,9 @@ from zoo.release import Release
 
 __all__ = ["App", "create_app", "serve"]
 
+_CLOSING_SECONDS: Final = 0.3
+"""After so long a server that was told to end takes no requests any more, and has answered those about votes."""
+
 _LOG = logging.getLogger(__name__)
 
 
@@ -30,20 +40,36 @@ class App:
 
     blocks: gr.Blocks
     studio: Studio
+    clients: Clients
+    polling: Polling
 
     def close(self) -> None:
-        """Ends the server, and the processes that read and write photos."""
-        self.blocks.close(verbose=False)
-        self.studio.close()
+        """Ends the server, lets the last votes be taken away, and ends the processes that read and write photos."""
+        server = getattr(self.blocks, "server", None)  # there is none before it is served
+        if server is not None:
+            server.should_exit = True
+            threading.Event().wait(_CLOSING_SECONDS)
+            server.force_exit = True  # pages hold a connection open, for which it would wait in vain
+        self.polling.close()
+        try:
+            self.studio.close()
+        finally:
+            self.blocks.close(verbose=False)
 
 
-def create_app(settings: Settings, zoo: Zoo | None = None, load: Callable[[Release], LoadedModel] | None = None) -> App:
+def create_app(
+    settings: Settings,
+    zoo: Zoo | None = None,
+    load: Callable[[Release], LoadedModel] | None = None,
+    poll: Poll | None = None,
+) -> App:
     """Returns the app, not yet served.
 
     Args:
         settings: Limits and sizes.
         zoo: The models on offer; None for those of the settings.
         load: How a release becomes a model; None for reading its weight file.
+        poll: What takes votes; None for that of the settings.
 
     Raises:
         ModelError: The manifest cannot be read.
@@ -52,7 +78,8 @@ def create_app(settings: Settings, zoo: Zoo | None = None, load: Callable[[Relea
     _LOG.info(text.ORIGIN.format(origin=zoo.origin))
     for notice in zoo.notices:
         _LOG.warning("%s", notice)
-    studio = Studio.open(settings, zoo, load)
+    poll = open_poll(settings.voting, zoo.manifest) if poll is None else poll
+    studio = Studio.open(settings, zoo, load, poll=poll)
     with gr.Blocks(
         analytics_enabled=False,
         title=text.TITLE,
@@ -62,20 +89,54 @@ def create_app(settings: Settings, zoo: Zoo | None = None, load: Callable[[Relea
         gr.HTML(header_card(), apply_default_css=False, elem_id="top")
         for words in zoo.notices or ([text.ORIGIN.format(origin=zoo.origin)] if settings.hub else []):
             gr.HTML(panel(words, "quiet"), apply_default_css=False)
+        if poll.notice is not None:
+            gr.HTML(panel(poll.notice, "quiet"), apply_default_css=False)
         build_page(blocks, studio)
         add_endpoints(studio)
     blocks.queue(api_open=False, max_size=settings.queue_length, default_concurrency_limit=4)
-    return App(blocks=blocks, studio=studio)
+    clients = Clients(settings.access.trusted_hops)
+    return App(blocks=blocks, studio=studio, clients=clients, polling=Polling(poll, clients))
 
 
 def serve(app: App, settings: Settings, *, block: bool = True) -> str:
-    """Serves the app and returns its address; with ``block``, only when it is interrupted, and closes it then."""
+    """Serves the app and returns its address.
+
+    Args:
+        app: What is served; it can be served once.
+        settings: Address and limits.
+        block: Whether to return only when the process is told to end, by Ctrl-C or SIGTERM, and close the app then.
+            Asks to be called in the main thread.
+    """
+    if not block:
+        return _launch(app, settings, quiet=True)
+    told = threading.Event()
+
+    def tell(*_: object) -> None:
+        told.set()
+
+    before = {name: signal.signal(name, tell) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        address = _launch(app, settings, quiet=False)
+        told.wait()
+        return address
+    finally:
+        for name, handler in before.items():  # told twice, it ends at once
+            signal.signal(name, handler)
+        app.close()
+
+
+def _launch(app: App, settings: Settings, *, quiet: bool) -> str:
     app.studio.sandbox.warm()
+    app.studio.poll.start()
+    gate = Middleware(
+        Gate, access=settings.access, max_upload_bytes=settings.limits.max_file_bytes, clients=app.clients
+    )
     _, address, _ = app.blocks.launch(
         server_name=settings.host,
         server_port=settings.port,
-        prevent_thread_lock=not block,
-        quiet=not block,
+        prevent_thread_lock=True,
+        quiet=quiet,
+        app_kwargs={"middleware": [gate], "routes": app.polling.routes()},
         theme=app_theme(),
         css_paths=STYLE,
         max_file_size=settings.limits.max_file_bytes,
@@ -89,6 +150,4 @@ def serve(app: App, settings: Settings, *, block: bool = True) -> str:
         pwa=False,
         mcp_server=False,
     )
-    if block:
-        app.studio.close()
     return address

@@ -1,5 +1,6 @@
 """What can be set about the app from outside, read once from the environment."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +13,53 @@ from sr_core.image.sandbox import Confines
 from zoo.hub import HubSource
 from zoo.manifest import MANIFEST_PATH
 
-__all__ = ["SWEEP_SECONDS", "Settings"]
+__all__ = ["SWEEP_SECONDS", "Access", "Settings", "Voting"]
 
 SWEEP_SECONDS: Final = 300
 """How often files that are old enough are deleted."""
 
+_SHORTEST_SECRET: Final = 16
 _MIB: Final = 1 << 20
 _MEGAPIXEL: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voting:
+    """Where votes are kept, and how many a rater may give.
+
+    Attributes:
+        folder: Folder on a local disk for votes that are not elsewhere yet, and for the secret when none is given:
+            ``PSR_VOTES_DIR``.
+        repo: Dataset on the Hub where votes are kept for good, or None: ``VOTES_REPO``, written with ``HF_TOKEN``.
+        token: What grants access to it, or None for what the client finds itself.
+        database: Address of a database for votes in place of a file in the folder, or None: ``VOTES_DB_URL``.
+        secret: What ballots and the words for raters are made with, the same for all replicas and after each start;
+            None for one that is made once and kept in the folder: ``PSR_VOTES_SECRET``.
+        replicas: How many processes of the app share the repository and its quota: ``PSR_VOTES_REPLICAS``.
+        per_day: Votes of one rater on one day: ``PSR_VOTES_PER_DAY``.
+    """
+
+    folder: Path = Path("votes")
+    repo: str | None = None
+    token: str | None = field(default=None, repr=False)
+    database: str | None = field(default=None, repr=False)
+    secret: str | None = field(default=None, repr=False)
+    replicas: int = 1
+    per_day: int = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may ask, and how those who ask are told apart.
+
+    Attributes:
+        trusted_hops: How many proxies stand before the app, each of which adds the address that it was asked from to
+            ``X-Forwarded-For``; 1 on a Space, otherwise 0: ``PSR_TRUSTED_HOPS``.
+        origins: Other sites whose pages may ask, such as ``https://example.org``: ``PSR_ORIGINS``, with commas.
+    """
+
+    trusted_hops: int = 0
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +83,8 @@ class Settings:
         manifest: The models on offer; their weights are in ``builtin`` beside it: ``PSR_MANIFEST``.
         hub: The Hub repository whose models are offered in their place, or None: ``ZOO_REPO``, at the commit
             ``ZOO_REVISION`` (a branch or tag is resolved once at start; ``main`` by default), read with ``HF_TOKEN``.
+        voting: Where votes are kept, and how many a rater may give.
+        access: Who may ask, and how those who ask are told apart.
         host: Address to listen on, or None for Gradio's own choice (``GRADIO_SERVER_NAME``): ``PSR_HOST``.
         port: Port, or None for Gradio's own choice (``GRADIO_SERVER_PORT``): ``PSR_PORT``.
     """
@@ -58,6 +101,8 @@ class Settings:
     threads: int | None = None
     manifest: Path = MANIFEST_PATH
     hub: HubSource | None = None
+    voting: Voting = field(default_factory=Voting)
+    access: Access = field(default_factory=Access)
     host: str | None = None
     port: int | None = None
 
@@ -71,7 +116,8 @@ class Settings:
         """Returns the settings of an environment; what it does not name keeps its default.
 
         Raises:
-            OptionError: A variable of the app is unknown, or its value is not a whole number in its range.
+            OptionError: A variable of the app is unknown, its value is not a whole number in its range, or it needs
+                another one.
         """
         # names of other software begin with ZOO_ too, so only the app's own prefix can be checked for slips
         unknown = sorted(name for name in environment if name.startswith("PSR_") and name not in _FIELDS)
@@ -105,6 +151,8 @@ class Settings:
             threads=whole.get("PSR_THREADS"),
             manifest=default.manifest if "PSR_MANIFEST" not in given else Path(str(given["PSR_MANIFEST"])),
             hub=_hub(environment),
+            voting=_voting(environment, given),
+            access=_access(environment, given),
             host=None if "PSR_HOST" not in given else str(given["PSR_HOST"]),
             port=whole.get("PSR_PORT"),
         )
@@ -121,6 +169,57 @@ def _hub(environment: Mapping[str, str]) -> HubSource | None:
         return HubSource(repo=repo, revision=revision or "main", token=token or None)
     except OptionError as error:
         raise OptionError(f"The setting ZOO_REPO is wrong: {error}") from error
+
+
+def _voting(environment: Mapping[str, str], given: Mapping[str, int | str]) -> Voting:
+    """Returns where the environment wants votes to be kept; what is set but empty counts as not set."""
+    names = ("VOTES_REPO", "HF_TOKEN", "VOTES_DB_URL", "PSR_VOTES_SECRET")
+    repo, token, database, secret = (environment.get(name, "").strip() or None for name in names)
+    if repo is not None:
+        try:
+            HubSource(repo=repo)
+        except OptionError as error:
+            raise OptionError(f"The setting VOTES_REPO is wrong: {error}") from error
+    if secret is not None and len(secret) < _SHORTEST_SECRET:
+        raise OptionError(
+            f"The setting PSR_VOTES_SECRET is too short; please give at least {_SHORTEST_SECRET} random characters."
+        )
+    default = Voting()
+    replicas = int(given.get("PSR_VOTES_REPLICAS", default.replicas))
+    if replicas > 1 and secret is None:
+        raise OptionError(
+            "With PSR_VOTES_REPLICAS above 1 each replica must know the ballots of the others; "
+            "please give all of them the same PSR_VOTES_SECRET."
+        )
+    return Voting(
+        folder=Path(str(given.get("PSR_VOTES_DIR", default.folder))),
+        repo=repo,
+        token=token,
+        database=database,
+        secret=secret,
+        replicas=replicas,
+        per_day=int(given.get("PSR_VOTES_PER_DAY", default.per_day)),
+    )
+
+
+def _access(environment: Mapping[str, str], given: Mapping[str, int | str]) -> Access:
+    """Returns who may ask; a Space (which sets ``SPACE_ID``) has one proxy before it."""
+    hops = int(given.get("PSR_TRUSTED_HOPS", 1 if environment.get("SPACE_ID") else 0))
+    return Access(trusted_hops=hops, origins=tuple(str(given.get("PSR_ORIGINS", "")).split()))
+
+
+def _origins(name: str, text: str) -> str:
+    """Returns origins as browsers write them, with spaces between them."""
+    origins = [origin.strip().rstrip("/").lower() for origin in text.split(",") if origin.strip()]
+    for origin in origins:
+        if not re.fullmatch(r"https?://(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:\d{1,5})?", origin):
+            raise OptionError(f"The setting {name} names {origin!r}, which is no origin such as https://example.org.")
+    return " ".join(origins)
+
+
+def _anything(name: str, text: str) -> str:  # noqa: ARG001  as the other parsers
+    """Returns a text that is looked at elsewhere."""
+    return text
 
 
 def _whole(low: int, high: int) -> Callable[[str, str], int]:
@@ -163,6 +262,12 @@ _FIELDS: Mapping[str, Callable[[str, str], int | str]] = MappingProxyType(
         "PSR_KEEP_MINUTES": _whole(5, 1440),
         "PSR_THREADS": _whole(1, 256),
         "PSR_MANIFEST": _words,
+        "PSR_VOTES_DIR": _words,
+        "PSR_VOTES_SECRET": _anything,
+        "PSR_VOTES_REPLICAS": _whole(1, 100),
+        "PSR_VOTES_PER_DAY": _whole(1, 10_000),
+        "PSR_TRUSTED_HOPS": _whole(0, 10),
+        "PSR_ORIGINS": _origins,
         "PSR_HOST": _words,
         "PSR_PORT": _whole(1, 65535),
     }

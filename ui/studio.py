@@ -1,5 +1,5 @@
 """What the app owns for as long as it runs: settings, the models on offer with their files, loaded models and their
-speeds, the processes that read and write photos, and the pictures that visitors look at again.
+speeds, the processes that read and write photos, the pictures that visitors look at again, and the poll.
 """
 
 from collections.abc import Callable
@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
+from ratings.booth import Booth
+from ratings.courier import Courier
 from sr_core.image.sandbox import Sandbox
 from sr_core.infer.model import LoadedModel
 from ui.kept import KeptPictures
+from ui.poll import Keeper, Poll
 from ui.settings import Settings
 from ui.speeds import Speeds
 from zoo.catalogue import ModelCache, load_model
@@ -30,6 +33,7 @@ class Studio:
     speeds: Speeds
     sandbox: Sandbox
     kept: KeptPictures
+    poll: Poll
 
     @classmethod
     def open(
@@ -38,6 +42,7 @@ class Studio:
         zoo: Zoo,
         load: Callable[[Release], LoadedModel] | None = None,
         sandbox: Sandbox | None = None,
+        poll: Poll | None = None,
     ) -> Self:
         """Returns a studio with nothing loaded, nothing measured and no process started yet.
 
@@ -46,6 +51,7 @@ class Studio:
             zoo: The models on offer.
             load: How a release becomes a model; None for reading its weight file.
             sandbox: What reads and writes photos; None for one with the confines of the settings.
+            poll: What takes votes; None for a poll that is off.
         """
         models = ModelCache(zoo.manifest, settings.model_cache_bytes, load or partial(load_model, files=zoo.files))
         return cls(
@@ -55,6 +61,7 @@ class Studio:
             speeds=Speeds(),
             sandbox=Sandbox(settings.confines) if sandbox is None else sandbox,
             kept=KeptPictures(settings.kept_bytes, settings.keep_seconds),
+            poll=Poll.off(zoo.manifest) if poll is None else poll,
         )
 
     @property
@@ -62,6 +69,24 @@ class Studio:
         """The releases on offer."""
         return self.zoo.manifest
 
+    @property
+    def booth(self) -> Booth | None:
+        """Where votes are given; None when ratings are off."""
+        return self.poll.booth
+
+    @property
+    def courier(self) -> Courier | None:
+        """Who takes votes to the Hub; None when they stay here or in a database."""
+        return self.poll.courier
+
+    @property
+    def keeper(self) -> Keeper:
+        """Where votes are kept for good."""
+        return self.poll.keeper
+
     def close(self) -> None:
-        """Ends the processes that read and write photos; a later request starts others."""
-        self.sandbox.close()
+        """Ends the processes that read and write photos, and lets the last votes be taken away."""
+        try:
+            self.poll.close()
+        finally:
+            self.sandbox.close()

@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from sr_core.infer.model import LoadedModel
 from tests.ui.loops import closed_event_loops
-from tests.ui.studio import Loader, family, manifest, zoo
+from tests.ui.studio import Loader, fake_poll, family, manifest, zoo
 from ui.factory import create_app, serve
 from ui.settings import Settings
 from zoo.files import Zoo
@@ -85,7 +85,7 @@ def served(temp: Path, models: Zoo, load: Callable[[Release], LoadedModel]) -> I
         logging.getLogger("httpx").setLevel(logging.WARNING)
         # a port of its own, because Gradio 6.31 does not close the socket with which it finds one taken
         settings = Settings(host="127.0.0.1", port=free_port())
-        app = create_app(settings, models, load)
+        app = create_app(settings, models, load, fake_poll(temp / "votes", models.manifest))
         yield serve(app, settings, block=False)
         app.close()
 
@@ -156,6 +156,7 @@ def shipped_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "PSR_HOST": "127.0.0.1",
         "PSR_PORT": str(port),
         "PSR_THREADS": "1",
+        "PSR_VOTES_DIR": str(folder / "votes"),
         "GRADIO_TEMP_DIR": str(folder / "gradio"),
         "HF_HUB_OFFLINE": "1",
     }

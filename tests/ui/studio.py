@@ -18,12 +18,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from ratings.archive import Archive, ArchiveSource
+from ratings.booth import Booth
+from ratings.courier import Courier
+from ratings.identity import Keys
+from ratings.store import VoteStore
 from sr_core.coreml.package import file_hashes, package_bytes, package_name, zip_package
 from sr_core.image.sandbox import Sandbox
 from sr_core.infer.engine import Compute
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.tiles import Tiling
 from sr_core.spec import Precision, SwinIRSpec, Variant, swinir_spec
+from tests.ratings.picture_sets import small_set
+from ui.poll import Poll, labels_of, references_of
 from ui.settings import Settings
 from ui.studio import Studio
 from zoo.files import Zoo
@@ -340,8 +347,33 @@ def studio(
     models: Manifest | None = None,
     *,
     confined: Sandbox | None = None,
+    poll: Poll | None = None,
 ) -> Studio:
-    return Studio.open(settings or Settings(), zoo(models), (loader or Loader()).load, confined or sandbox())
+    """Returns a studio; without ``poll`` its ratings are off (see :func:`fake_poll`)."""
+    load = (loader or Loader()).load
+    return Studio.open(settings or Settings(), zoo(models), load, confined or sandbox(), poll)
+
+
+def fake_poll(
+    folder: Path, models: Manifest | None = None, *, votes_per_day: int = 60, source: ArchiveSource | None = None
+) -> Poll:
+    """Returns a poll with a real store in a folder, and small pictures of the fake releases; the caller closes it.
+
+    With a ``source``, a courier takes the votes there when the app is served or the poll is started.
+    """
+    models = models or manifest()
+    store = VoteStore.open(f"sqlite:///{folder / 'votes.sqlite'}")
+    references = references_of(models)
+    pictures = small_set(folder / "pictures", [one.id for one in models.releases])
+    return Poll(
+        keeper="here" if source is None else "hub",
+        courier=None if source is None else Courier(store, Archive(source)),
+        booth=Booth(store, Keys("a secret of the tests"), pictures, references, votes_per_day),
+        store=store,
+        pictures=pictures,
+        labels=labels_of(models),
+        references=references,
+    )
 
 
 def write_photo(path: Path, height: int = 48, width: int = 72, *, orientation: int = 1) -> Path:

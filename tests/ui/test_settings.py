@@ -4,7 +4,7 @@ import pytest
 
 from sr_core.errors import OptionError
 from sr_core.image.sandbox import Confines
-from ui.settings import Settings
+from ui.settings import Access, Settings, Voting
 from zoo.hub import HubSource
 
 
@@ -92,3 +92,69 @@ def test_what_names_no_repository_is_refused(repo: str) -> None:
 def test_a_revision_of_nothing_is_refused() -> None:
     with pytest.raises(OptionError, match="ZOO_REVISION is given without ZOO_REPO"):
         Settings.from_environment({"ZOO_REVISION": "main"})
+
+
+def test_votes_stay_here_unless_told_otherwise() -> None:
+    voting = Settings().voting
+    assert (voting.folder, voting.repo, voting.database, voting.per_day) == (Path("votes"), None, None, 60)
+    assert Settings.from_environment({"VOTES_REPO": " ", "VOTES_DB_URL": "", "PSR_VOTES_SECRET": ""}).voting == voting
+
+
+def test_the_settings_of_votes_are_read_and_what_is_secret_is_not_printed() -> None:
+    settings = Settings.from_environment(
+        {
+            "PSR_VOTES_DIR": "/data/votes",
+            "VOTES_REPO": "owner/votes",
+            "HF_TOKEN": "hf_hidden",
+            "VOTES_DB_URL": "postgresql://app:pass-word@db.example/votes",
+            "PSR_VOTES_SECRET": "0123456789abcdef",
+            "PSR_VOTES_REPLICAS": "3",
+            "PSR_VOTES_PER_DAY": "20",
+        }
+    )
+    assert settings.voting == Voting(
+        folder=Path("/data/votes"),
+        repo="owner/votes",
+        token="hf_hidden",  # noqa: S106
+        database="postgresql://app:pass-word@db.example/votes",
+        secret="0123456789abcdef",  # noqa: S106
+        replicas=3,
+        per_day=20,
+    )
+    assert not any(word in repr(settings) for word in ("hf_hidden", "pass-word", "0123456789abcdef"))
+
+
+@pytest.mark.parametrize("repo", ["votes", "owner/votes/x", "https://hub/owner/votes"])
+def test_what_names_no_dataset_is_refused(repo: str) -> None:
+    with pytest.raises(OptionError, match=r"VOTES_REPO is wrong: .* such as owner/name"):
+        Settings.from_environment({"VOTES_REPO": repo})
+
+
+def test_a_short_secret_is_refused_and_not_repeated() -> None:
+    with pytest.raises(OptionError, match="PSR_VOTES_SECRET is too short") as caught:
+        Settings.from_environment({"PSR_VOTES_SECRET": "tooshort1234567"})
+    assert "tooshort" not in str(caught.value)
+
+
+def test_replicas_must_share_a_secret() -> None:
+    with pytest.raises(OptionError, match="the same PSR_VOTES_SECRET"):
+        Settings.from_environment({"PSR_VOTES_REPLICAS": "2"})
+
+
+def test_a_space_has_one_proxy_unless_told_otherwise() -> None:
+    assert Settings.from_environment({}).access == Access(trusted_hops=0)
+    assert Settings.from_environment({"SPACE_ID": "owner/space"}).access == Access(trusted_hops=1)
+    assert Settings.from_environment({"SPACE_ID": "owner/space", "PSR_TRUSTED_HOPS": "2"}).access.trusted_hops == 2
+
+
+def test_origins_are_read_as_browsers_write_them() -> None:
+    settings = Settings.from_environment({"PSR_ORIGINS": "https://Paper.example/, http://localhost:8000 ,"})
+    assert settings.access.origins == ("https://paper.example", "http://localhost:8000")
+
+
+@pytest.mark.parametrize(
+    "text", ["*", "paper.example", "null", "https://a.example/page", "ftp://a.example", "https://"]
+)
+def test_what_is_no_origin_is_refused(text: str) -> None:
+    with pytest.raises(OptionError, match=r"PSR_ORIGINS names .* no origin such as"):
+        Settings.from_environment({"PSR_ORIGINS": text})
