@@ -12,14 +12,18 @@ __all__ = [
     "apart_text",
     "change_text",
     "count_text",
+    "counted_text",
     "decibels_text",
     "duration_text",
     "format_choices",
     "megabytes_text",
     "megapixels_text",
     "percent_text",
+    "raters_text",
+    "signed_text",
     "size_text",
     "tiles_text",
+    "votes_text",
 ]
 
 TITLE: Final = "Pocket super-resolution"
@@ -131,6 +135,21 @@ TOO_LONG: Final = (
 STOPPED_LATE: Final = "The job took longer than {limit} and was stopped; please pick a faster model or a smaller photo."
 BUG: Final = "Something went wrong on our side. If you report it, please name job {job}."
 
+RATINGS_OFF: Final = "Ratings are off, because this server cannot keep votes at present; everything else works."
+MADE_A_KEY: Final = (
+    "PSR_VOTES_SECRET is not set. The one that was made instead lies in the votes folder; where that is emptied at a "
+    "restart, raters are then taken for new ones."
+)
+ORIGINAL_SHOWN: Final = "The original"
+NO_CONSENT: Final = "Please tick that your rating may be stored; nothing has been stored."
+BAD_REQUEST: Final = "This page and the server do not understand each other; please load the page again."
+NO_SUCH_ANSWER: Final = "There is nothing at this address."
+RATINGS_BUSY: Final = "Too many people are rating at this moment; please try again in a few seconds."
+NEW_RATERS: Final = "Many people from your network began to rate just now; please try again in {minutes} minutes."
+FOREIGN_PAGE: Final = "This app answers to its own page only; please open that."
+TOO_OFTEN: Final = "These were too many requests at a time from your network; please try again in a moment."
+TOO_LONG_A_BODY: Final = "This is more than the server takes at a time; please send a smaller file."
+
 AS_THE_PHOTO: Final = "same"
 SAME_FORMAT: Final = "Same format as the photo"
 SAME_FORMAT_AS: Final = "Same format as the photo ({name})"
@@ -158,7 +177,7 @@ PLOT_FILLED: Final = "with a Core ML package"
 PLOT_HOLLOW: Final = "without"
 PLOT_FRONT: Final = "best for its size"
 PLOT_POINT: Final = "{megabytes} MB · {psnr_db} dB"
-PLOT_BELOW: Final = "{megabytes} MB · {psnr_db} dB, below the scale"
+PLOT_BELOW: Final = "{words}, below the scale"
 PLOT_MISSING: Final = "Not in the plot, because not measured on {dataset}: {labels}."
 TABLE_CAPTION: Final = "All variants"
 SORTED: Final = "Sorted by {column}, {order}."
@@ -189,6 +208,192 @@ SWIFT_TITLE: Final = "Use it in an app"
 SWIFT_HELP: Final = "This file is in the kit too; it cuts a photo into tiles and blends them as this page does."
 COPY: Final = "Copy"
 COPIED: Final = "Copied"
+
+RATE_TAB: Final = "Rate"
+RATE_TITLE: Final = "Which picture looks better?"
+RATE_ONE_TITLE: Final = "How good is this picture?"
+RATE_INTRO: Final = (
+    "You see the same photo twice, made larger in two ways whose names stay hidden until you have voted. The photos "
+    "come with this page; yours are never shown to anybody."
+)
+RATE_ONE_INTRO: Final = (
+    "You see one photo, made larger in a way whose name stays hidden until you have graded it. The photos come with "
+    "this page; yours are never shown to anybody."
+)
+RATE_STORED: Final = (
+    "Stored with a vote are your choice, how long you took, the size of your window and of the pictures in it, and a "
+    "random word that is new each month: no name, no address, no photo. Votes are published without the word, and you "
+    "can delete yours here at any time."
+)
+RATE_HERE: Final = "This server keeps votes on its own disk only."
+RATE_CONSENT: Final = "I agree that my votes are stored and published like this."
+RATE_START: Final = "Start"
+RATE_MODES: Final = "What to do"
+RATE_PAIR: Final = "Compare two"
+RATE_ONE: Final = "Grade one"
+RATE_SIDES: Final = ("A", "B")
+RATE_PICTURE_ALT: Final = "Picture {side}"
+RATE_VOTE: Final = "Your vote"
+RATE_ANSWERS: Final = (
+    ("left", "A", "←", "A is better"),
+    ("tie", "About the same", "↓", "About the same"),
+    ("right", "B", "→", "B is better"),
+    ("both_bad", "Both bad", "X", "Both are bad"),
+    ("skip", "Skip", "S", "Skip this pair"),
+)
+"""Each answer of a pair: its word for the server, what the button says, its key, and its name when read aloud."""
+RATE_NEXT: Final = "Next"
+RATE_RETRY: Final = "Try again"
+RATE_LARGER: Final = "Larger"
+RATE_SMALLER: Final = "Smaller"
+RATE_TODAY: Final = "{done} of {total} today"
+RATE_PHOTO: Final = "Photo: {title}"
+RATE_LOADING: Final = "Loading …"
+RATE_LOOK: Final = "Take a look first …"
+RATE_READY: Final = "Now it is your turn."
+RATE_SENDING: Final = "Sending your vote …"
+RATE_ACCEPTED: Final = "Accepted"
+RATE_ACCEPTED_MORE: Final = "on this server, not in the archive yet"
+RATE_SLOW_MORE: Final = "saving takes longer than usual and goes on by itself"
+RATE_SAVED: Final = "Saved"
+RATE_SAVED_MORE: Final = "in the archive"
+RATE_KEPT: Final = "Kept on this server only"
+RATE_OFFLINE: Final = "The server cannot be reached. Nothing is lost: please try again."
+RATE_BROKEN: Final = "The server gave no proper answer. Please try again."
+RATE_PICTURES_LOST: Final = "The pictures did not arrive. Please try again."
+RATE_DELETE: Final = "Delete my votes"
+RATE_DELETE_ASK: Final = "Delete all votes of this browser? Nobody can bring them back."
+RATE_DELETE_YES: Final = "Delete them"
+RATE_DELETE_NO: Final = "Keep them"
+RATE_DELETED: Final = "{count} deleted. This browser is unknown here again."
+GRADES: Final = ("Bad", "Poor", "Fair", "Good", "Excellent")
+"""The words of ITU-T P.910 for the grades 1 to 5."""
+GRADE_TITLE: Final = "How good is this picture?"
+GRADE_CONSENT: Final = (
+    "I agree that my grade is stored and published, with how long I took, the size of my window and a random word; "
+    "nothing of the photo."
+)
+GRADE_THANKS: Final = "Thank you: {grade}."
+
+BOARD_TAB: Final = "Board"
+BOARD_TITLE: Final = "What people prefer"
+BOARD_LEAD: Final = (
+    "Two pictures of the same photo, side by side, without names: which is better? This is what the votes support, and "
+    "nothing more."
+)
+BOARD_OFF: Final = "Ratings are off on this server, so there is no board."
+BOARD_COUNTING: Final = "Counting the votes …"
+BOARD_HERE: Final = "The votes of this server stay on this server: if its disk is lost, so are they."
+BOARD_NO_VOTES: Final = "No votes yet"
+BOARD_INVITE: Final = (
+    "Be the first: on the tab “{tab}” you see a photo twice and say which one is better. A vote takes seconds, and "
+    "nobody asks for your name."
+)
+BOARD_THRESHOLDS: Final = (
+    "A variant gets its score here with {hidden} counted votes of at least {raters} raters, and is marked as "
+    "preliminary until it has {preliminary}."
+)
+BOARD_CAPTION: Final = "Variants and anchors by blind pairs"
+BOARD_HEADINGS: Final = (
+    ("Rank", "", True),
+    ("Variant", "", False),
+    ("Score", "points", True),
+    ("95 % interval", "points", False),
+    ("Alike", "same letter", False),
+    ("Votes", "", True),
+    ("Against full precision", "preferred in, 90 % interval", False),
+)
+"""Each column of the board: its heading, its unit, and whether it holds numbers."""
+ANCHOR_NOTES: Final[dict[str, str]] = {"original": "hidden reference", "bicubic": "hidden anchor"}
+BOARD_RANGE: Final = "{low} to {high}"
+BOARD_PRELIMINARY: Final = "preliminary"
+BOARD_WAITING: Final = "{votes} of {needed} votes"
+BOARD_WAITING_RATERS: Final = "{votes}, but of fewer than {needed} raters"
+BOARD_FULL: Final = "is full precision"
+BOARD_REFERENCE_WAITS: Final = "full precision has too few votes"
+VERDICTS: Final[dict[str, str]] = {"equivalent": "Equivalent", "worse": "Worse", "better": "Better", "open": "Open"}
+BOARD_WINS: Final = "{wins} % ({low}–{high})"
+BOARD_NEEDS: Final = "about {votes} more needed"
+BOARD_NEEDS_UNKNOWN: Final = "votes needed: not to be told yet"
+BOARD_TURNS: Final = "removing {votes} turns it"
+BOARD_FIRST: Final = "{label} stands first, apart from all other variants."
+BOARD_FIRST_OF: Final = "The best rank is shared by {labels}: the votes do not tell them apart."
+BOARD_FIRST_MANY: Final = "The best rank is shared by {count} variants: the votes do not tell them apart."
+BOARD_ONLY: Final = "{label} is the only variant with {hidden} votes of {raters} raters so far."
+BOARD_NONE_SHOWN: Final = "No variant has {hidden} votes of {raters} raters yet, so no score is shown."
+BOARD_DROP: Final = "Removing {votes} would change which variant has the highest score."
+BOARD_DROP_NONE: Final = "Removing a tenth of the votes would not change which variant has the highest score."
+BOARD_KEY: Final = (
+    (
+        "Score",
+        "0 is the mean of the systems shown. Who is 100 points ahead is preferred in 64 of 100 pairs, and with 200 "
+        "points in 76. The bar is the 95 % interval, by how much raters differ from each other.",
+    ),
+    (
+        "Rank, alike",
+        "The rank is one more than the number of systems, anchors too, whose whole interval lies above. Two systems "
+        "share a letter when their intervals overlap: these votes do not tell them apart.",
+    ),
+)
+BOARD_KEY_EQUAL: Final = (
+    "Against full precision",
+    "How often it is preferred to the whole network that it was made from; known better than two scores are. "
+    "Equivalent: the 90 % interval lies within {low} to {high} %, by two one-sided tests at 5 %. Worse or better: it "
+    "leaves out 50 %. Open: the votes do not tell.",
+)
+BOARD_KEY_VOTES: Final = (
+    "Votes, anchors",
+    "Below {hidden} votes or {raters} raters no score is shown, below {preliminary} votes it is preliminary. The "
+    "original and bicubic enlargement take part without a name; their pair also tells who looks.",
+)
+BOARD_MISSING: Final = "Not part of the blind trials: {labels}."
+BOARD_SIZE_TITLE: Final = "Score against size"
+BOARD_SIZE_GROUP: Final = "Variants by size of the Core ML package and score"
+BOARD_SIZE_X: Final = "Core ML package, MB"
+BOARD_PSNR_TITLE: Final = "Score against PSNR"
+BOARD_PSNR_GROUP: Final = "Variants by PSNR and score"
+BOARD_PSNR_X: Final = "PSNR on {dataset}, dB"
+BOARD_Y: Final = "Score, points, with 95 % interval"
+BOARD_POINT: Final = "{x} · {points} points ({interval})"
+BOARD_MEGABYTES: Final = "{value} MB"
+BOARD_DECIBELS: Final = "{value} dB"
+BOARD_FILLED: Final = "ranked"
+BOARD_HOLLOW: Final = "preliminary"
+BOARD_LEFT_OUT: Final = "Left out, with too few votes: {labels}."
+BOARD_NO_PACKAGE: Final = "Left out, without a package: {labels}."
+BOARD_NO_SCORE: Final = "Left out, not measured on {dataset}: {labels}."
+BOARD_NO_PLOTS: Final = "The plots begin with the first variant that has a score."
+BOARD_GRADES_TITLE: Final = "Grades"
+BOARD_GRADES_CAPTION: Final = "Mean opinion scores from 1 to 5"
+BOARD_GRADES_GROUPS: Final = (("", 1), ("On the set of pictures", 4), ("On raters' own photos", 3))
+"""What several columns of the grades have in common, and how many they are."""
+BOARD_GRADES_HEADINGS: Final = (
+    ("Variant", False),
+    ("MOS", True),
+    ("95 % interval", False),
+    ("DMOS", True),
+    ("Votes", True),
+    ("MOS", True),
+    ("95 % interval", False),
+    ("Votes", True),
+)
+BOARD_GRADES_HELP: Final = (
+    "MOS: mean of the grades {grades}, adjusted for raters and pictures. DMOS: MOS less that of the hidden original, "
+    "plus 5. On own photos there is no original to compare with."
+)
+BOARD_NO_GRADES: Final = "There are no grades yet."
+BOARD_COUNTED_TITLE: Final = "How the votes were counted"
+BOARD_COUNTED: Final = "{raters} gave {votes}."
+BOARD_SKIPS: Final = "{raters} gave {votes}; {skips} and not counted."
+BOARD_NOBODY_OUT: Final = "Nobody was left out."
+BOARD_LEFT_OUT_RATERS: Final = "Left out, but still stored: {votes} of {raters}. {reasons}"
+BOARD_WHY_GOLDEN: Final = "{raters} missed too many golden trials, where the original stands against bicubic."
+BOARD_WHY_SIDED: Final = "{raters} took one side whatever was there."
+BOARD_WHY_INCONSISTENT: Final = "The votes of {raters} have little to do with those of all others."
+BOARD_GOLDEN: Final = "Golden trials: {right} of {total} were answered right."
+BOARD_SIDE: Final = "Of two pictures alike, the left one is preferred in {percent} %; the scores make up for that."
+BOARD_DATA: Final = "Raw votes and the code that makes this table"
+BOARD_DATA_HELP: Final = "A zip. Raters are numbered anew in each download, and times are days."
 
 
 def format_choices(of_the_photo: PhotoFormat | None) -> list[tuple[str, str]]:
@@ -235,6 +440,21 @@ def count_text(count: int) -> str:
     return f"{count / 1_000_000:.2f} M" if count >= 100_000 else f"{max(1, round(count / 1000))} k"
 
 
+def counted_text(count: int, one: str, many: str) -> str:
+    """Returns a number of things, such as ``1 vote`` or ``2,490 votes``."""
+    return f"{count:,} {one if count == 1 else many}"
+
+
+def votes_text(count: int) -> str:
+    """Returns a number of votes."""
+    return counted_text(count, "vote", "votes")
+
+
+def raters_text(count: int) -> str:
+    """Returns a number of raters."""
+    return counted_text(count, "rater", "raters")
+
+
 def tiles_text(count: int) -> str:
     """Returns a number of tiles, such as ``12 tiles``."""
     return "1 tile" if count == 1 else f"{count} tiles"
@@ -275,5 +495,10 @@ def apart_text(psnr_db: float, largest: float) -> str:
 
 def change_text(difference_db: float) -> str:
     """Returns a difference in decibels with its sign, for columns: ``−0.03``."""
-    rounded = round(difference_db, 2)
-    return f"{'+' if rounded > 0 else '−' if rounded < 0 else ''}{abs(rounded):.2f}"
+    return signed_text(difference_db, 2)
+
+
+def signed_text(value: float, digits: int) -> str:
+    """Returns a number with its sign, but for zero, such as ``+42`` or ``−0.03``."""
+    rounded = round(value, digits)
+    return f"{'+' if rounded > 0 else '−' if rounded < 0 else ''}{abs(rounded):.{digits}f}"

@@ -1,33 +1,70 @@
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 
 import gradio as gr
 import pytest
 
+from ui.widgets.board_table import (
+    Bar,
+    Entry,
+    Heading,
+    Row,
+    bar,
+    board_table,
+    key,
+    listed,
+    marked,
+    paragraphs,
+    part,
+    progress,
+    system_name,
+)
 from ui.widgets.download import Offer, answer_value, offer_value
-from ui.widgets.plot import Point, plot_html
+from ui.widgets.plot import Axis, Level, Plot, Point, plot_html
 from ui.widgets.press import fixed_template, pressed_id
 from ui.widgets.sheet import code_block, code_words, facts, folded, gates, section, table, variant_links, words
 from ui.widgets.variants import Cell, Column, VariantRow, variants_html
 
+LOG, LINEAR = Axis(title="MB", kind="log"), Axis(title="dB", room=0.05)
 ATTACK = "<img src=x onerror=alert(1)>\"'"
 
 
-def point(name: str, size_bytes: int, psnr_db: float, *, family: str = "light", has_package: bool = True) -> Point:
+def point(
+    name: str,
+    x: float,
+    y: float,
+    *,
+    family: str = "light",
+    is_filled: bool = True,
+    interval: tuple[float, float] | None = None,
+) -> Point:
     return Point(
-        id=name, label=name.upper(), family=family, size_bytes=size_bytes, psnr_db=psnr_db, has_package=has_package
-    )
+        id=name, label=name.upper(), family=family, x=x, y=y, words=f"{x:g} MB · {y:.2f} dB", interval=interval,
+        is_filled=is_filled,
+    )  # fmt: skip
 
 
-def places(plot: str) -> dict[str, tuple[float, float]]:
+def plot(points: Sequence[Point], bicubic: float | None = None, x: Axis = LOG, y: Axis = LINEAR) -> str:
+    levels = () if bicubic is None else (Level(y=bicubic, words="Bicubic"),)
+    floor = replace(y, floor=None if bicubic is None else bicubic - 0.5)
+    words = Plot(
+        title="T", group="G", x=x, y=floor, points=tuple(points), levels=levels, filled="with a package",
+        hollow="without", front="best",
+    )  # fmt: skip
+    return plot_html(words)
+
+
+def places(html: str) -> dict[str, tuple[float, float]]:
     """Returns where each variant stands, in percent."""
-    found = re.findall(r'<svg x="([\d.]+)%" y="([\d.]+)%".*?data-variant="(\w+)"', plot)
+    found = re.findall(r'<svg x="([\d.]+)%" y="([\d.]+)%".*?data-variant="(\w+)"', html)
     return {name: (float(x), float(y)) for x, y, name in found}
 
 
-def lines(plot: str, group: str) -> list[list[float]]:
-    [inside] = re.findall(rf'<g class="{group}">(.*?)</g>', plot)
+def lines(html: str, group: str) -> list[list[float]]:
+    [inside] = re.findall(rf'<g class="{group}">(.*?)</g>', html)
     return [
-        [float(number) for number in re.findall(r'[xy][12]="([\d.]+)%"', line)]
+        [float(number) for number in re.findall(r'[xy][12]="([-\d.]+)%"', line)]
         for line in re.findall("<line.*?/>", inside)
     ]
 
@@ -39,7 +76,40 @@ def test_words_from_outside_are_escaped_in_every_widget() -> None:
             [VariantRow(id=ATTACK, label=ATTACK, cells=(Cell(shown=ATTACK, order=ATTACK),))],
             [ATTACK],
         ),
-        plot_html([point(ATTACK, 10**6, 30.0, family=ATTACK)], ATTACK, 29.0, ATTACK),
+        plot_html(
+            Plot(
+                title=ATTACK,
+                group=ATTACK,
+                x=Axis(title=ATTACK),
+                y=Axis(title=ATTACK),
+                filled=ATTACK,
+                hollow=ATTACK,
+                points=(replace(point(ATTACK, 1, 2, family=ATTACK, is_filled=False), words=ATTACK),),
+                levels=(Level(y=1, words=ATTACK),),
+                front=ATTACK,
+                note=ATTACK,
+            )
+        ),
+        board_table(
+            ATTACK,
+            [Heading(words=ATTACK, unit=ATTACK), Heading(words="b")],
+            [
+                Row(
+                    before=None,
+                    name=system_name(ATTACK, ATTACK, ATTACK),
+                    cells=(Entry(content=words(ATTACK)),),
+                    kind="variant",
+                )
+            ],
+            [(ATTACK, 2)],
+        ),
+        bar(Bar(low=0, at=0, high=1, ends=(0, 1), line=0), ATTACK),
+        progress(0.5, ATTACK),
+        marked(ATTACK, ATTACK, ATTACK, ATTACK),
+        key([(ATTACK, ATTACK)]),
+        listed([ATTACK]),
+        paragraphs([ATTACK]),
+        part(ATTACK),
         *(
             str(part)
             for part in offer_value(Offer(id=ATTACK, words=ATTACK, busy="", detail=ATTACK, reason=ATTACK)).values()
@@ -79,52 +149,125 @@ def test_a_row_needs_a_cell_for_each_column() -> None:
 
 
 def test_larger_stands_to_the_right_and_better_on_top() -> None:
-    plot = plot_html([point("a", 10**6, 33.0), point("b", 2 * 10**6, 33.5), point("c", 4 * 10**6, 32.0)], "K", 30.0)
-    at = places(plot)
+    html = plot([point("a", 1, 33.0), point("b", 2, 33.5), point("c", 4, 32.0)], 30.0)
+    at = places(html)
     assert at["a"][0] < at["b"][0] < at["c"][0]
     assert at["b"][0] - at["a"][0] == pytest.approx(at["c"][0] - at["b"][0], abs=0.02)  # twice as large, as far again
     assert at["b"][1] < at["a"][1] < at["c"][1]
-    [[_, *low]] = lines(plot, "plot-bicubic")
+    [[_, *low]] = lines(html, "plot-level")
     assert at["c"][1] < low[0] == low[1] <= 100
-    assert 'aria-label="B: 2.00 MB · 33.50 dB"' in plot
-    assert 'href="?variant=b"' in plot
+    assert 'aria-label="B: 2 MB · 33.50 dB"' in html
+    assert 'href="?variant=b"' in html
+
+
+def test_a_linear_axis_has_equal_steps() -> None:
+    at = places(plot([point("a", 31, 0.0), point("b", 32, 1.0), point("c", 34, 2.0)], x=LINEAR))
+    assert at["c"][0] - at["b"][0] == pytest.approx(2 * (at["b"][0] - at["a"][0]), abs=0.03)
+    assert 0 < at["a"][0] < at["c"][0] < 100
+
+
+@pytest.mark.parametrize(
+    ("axis", "values", "words"),
+    [
+        (LOG, (0.5, 4), ["0.5", "1", "2", "5"]),
+        (LOG, (1.2, 1.3), ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6"]),  # no two of 1, 2, 5
+        (LOG, (2, 3000), ["2", "5", "10", "20", "50", "100", "200", "500", "1000", "2000"]),
+        (LINEAR, (31, 33), ["31.0", "31.5", "32.0", "32.5", "33.0"]),
+        (LINEAR, (5, 5), ["4.96", "4.98", "5.00", "5.02", "5.04"]),
+        (Axis(title="p", is_signed=True), (-180, 200), ["−200", "−100", "0", "+100", "+200"]),
+        (Axis(title="J"), (0.001, 0.0042), ["0.001", "0.002", "0.003", "0.004"]),
+        (Axis(title="n"), (0, 90_000), ["0", "20000", "40000", "60000", "80000"]),
+    ],
+)
+def test_round_values_stand_along_an_axis(axis: Axis, values: tuple[float, float], words: list[str]) -> None:
+    html = plot([point("a", values[0], 1.0), point("b", values[1], 2.0)], x=axis)
+    shown = re.findall(r'dy="20" text-anchor="middle">([^<]*)<', html)
+    assert shown == words
+
+
+def test_whiskers_reach_to_the_ends_of_the_interval() -> None:
+    points = [point("a", 1, 10.0, interval=(8.0, 14.0)), point("b", 2, 11.0)]
+    html = plot(points)
+    at = places(html)
+    [[low, high], *ends] = lines(html, "plot-whisker")
+    step = at["a"][1] - at["b"][1]  # one unit, downwards
+    assert (low, high) == pytest.approx((2 * step, -4 * step), abs=0.05)
+    assert ends == [[low, low], [high, high]]
+    assert 0 < at["a"][1] + high < at["a"][1] + low < 100  # all of it is on the plot
+    assert html.count("plot-whisker") == 1
+
+
+def test_a_very_long_whisker_does_not_flatten_the_others() -> None:
+    points = [point(name, 1, 50.0 * place, interval=(50.0 * place - 90, 50.0 * place + 90))
+              for place, name in enumerate("abc")]  # fmt: skip
+    far = replace(points[1], interval=(-1e6, 1e6))
+    html = plot([points[0], far, points[2]])
+    at, with_far = places(plot(points)), places(html)
+    assert at["a"][1] - at["c"][1] > with_far["a"][1] - with_far["c"][1] > 8
+    whisker = html[html.index('data-variant="b"') : html.index('data-variant="c"')]
+    [[low, high], *_] = lines(whisker, "plot-whisker")
+    assert [with_far["b"][1] + end for end in (low, high)] == pytest.approx([100, 0], abs=0.02)  # to the plot's edges
 
 
 def test_what_is_far_below_bicubic_does_not_flatten_the_others() -> None:
-    good = [point("a", 10**6, 33.0), point("b", 2 * 10**6, 33.5)]
-    near, far = (places(plot_html([*good, point("c", 3 * 10**6, psnr)], "K", 31.0)) for psnr in (30.5, 8.0))
+    good = [point("a", 1, 33.0), point("b", 2, 33.5)]
+    near, far = (places(plot([*good, point("c", 3, psnr)], 31.0)) for psnr in (30.5, 8.0))
     assert near["a"] == far["a"]
     assert far["c"][1] == 100
-    assert "8.00 dB, below the scale" in plot_html([*good, point("c", 3 * 10**6, 8.0)], "K", 31.0)
-    without = places(plot_html([*good, point("c", 3 * 10**6, 8.0)], "K", None))
+    assert "8.00 dB, below the scale" in plot([*good, point("c", 3, 8.0)], 31.0)
+    without = places(plot([*good, point("c", 3, 8.0)]))
     assert without["c"][1] < 100
 
 
 def test_the_line_joins_those_that_nothing_smaller_beats() -> None:
     names = {"small": (1, 30.0), "worse": (2, 29.0), "tie": (3, 30.0), "best": (4, 33.0), "big": (5, 32.0)}
-    plot = plot_html([point(name, size * 10**6, psnr) for name, (size, psnr) in names.items()], "K", None)
-    [line] = lines(plot, "plot-front")
-    at = places(plot)
+    points = tuple(point(name, size, psnr) for name, (size, psnr) in names.items())
+    html = plot(points)
+    [line] = lines(html, "plot-front")
+    at = places(html)
     assert line == pytest.approx([*at["small"], *at["best"]])
+    assert "plot-front" not in plot_html(Plot(title="T", group="G", x=LOG, y=LINEAR, points=points))
 
 
 def test_one_point_is_a_plot_too() -> None:
-    plot = plot_html([point("a", 10**6, 33.0)], "K", 33.0)
-    assert 0 < places(plot)["a"][0] < 100
-    assert 0 < places(plot)["a"][1] < 100
-    assert lines(plot, "plot-front") == []
+    html = plot([point("a", 1, 33.0)], 33.0)
+    assert 0 < places(html)["a"][0] < 100
+    assert 0 < places(html)["a"][1] < 100
+    assert lines(html, "plot-front") == []
+    alone = plot_html(Plot(title="T", group="G", x=Axis(title="x"), y=Axis(title="y"), points=(point("a", 0, 0.0),)))
+    assert 0 < places(alone)["a"][0] < 100
 
 
 def test_family_and_package_can_be_told_without_colour() -> None:
-    points = [point("a", 10**6, 33.0), point("b", 10**6, 32.0, family="quick", has_package=False)]
-    plot = plot_html(points, "K", None)
-    a, b = re.findall(r'<a href="\?variant=\w".*?</a>', plot)
+    points = [point("a", 1, 33.0), point("b", 1, 32.0, family="quick", is_filled=False)]
+    html = plot(points)
+    a, b = re.findall(r'<a href="\?variant=\w".*?</a>', html)
     assert '<circle r="6.5"/>' in a
     assert "<rect" in b
     assert "plot-filled" in a
     assert "plot-hollow" in b
-    assert "with a Core ML package" in plot
-    assert "with a Core ML package" not in plot_html(points[:1], "K", None)
+    assert "with a package" in html
+    assert "with a package" not in plot(points[:1])
+
+
+def test_bars_stand_where_their_values_are() -> None:
+    html = bar(Bar(low=-1, at=0, high=3, ends=(-1, 3), line=1), "-1 to 3")
+    assert "--low:0.00%;--at:25.00%;--high:100.00%;--line:50.00%" in html
+    cut = bar(Bar(low=-9, at=0, high=9, ends=(-1, 3), line=1), "-9 to 9")
+    assert "--low:0.00%;--at:25.00%;--high:100.00%" in cut
+    assert "-9 to 9" in cut
+
+
+def test_a_row_of_the_board_fills_all_columns() -> None:
+    headings = [Heading(words="Rank", is_number=True), Heading(words="Name"), Heading(words="A"), Heading(words="B")]
+    before = Entry(content=words("1"))
+    row = Row(before=before, name=words("x"), cells=(Entry(content=words("y"), columns=2),), kind="waiting")
+    html = board_table("C", headings, [row])
+    assert '<td class="number">1</td><th scope="row">x</th><td colspan="2">y</td>' in html
+    assert "<caption>C</caption>" in html
+    assert html.count('scope="col"') == 4
+    with pytest.raises(ValueError, match="3 columns"):
+        board_table("C", headings, [replace(row, cells=(before,))])
 
 
 def test_a_fixed_template_holds_nothing_that_a_template_would_act_on() -> None:

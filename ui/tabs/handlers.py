@@ -26,6 +26,7 @@ from ui.tabs.rows import model_groups, time_note
 from ui.tabs.saving import SavingHandlers
 from ui.widgets.compare import compare_value
 from ui.widgets.download import offer_value
+from ui.widgets.grade import grade_value
 from ui.widgets.models import table_html
 from ui.widgets.spot import spot_value
 from zoo.release import Release
@@ -171,6 +172,7 @@ class UpscaleHandlers:
             view.result_facts: facts_card(_result_facts(finished), _result_notices(finished)),
             view.result_of: release.id,
             view.comparison: None,
+            view.grade: None,
             view.download: str(finished.file.path),
             view.kit: offer_value(kit_offer(release)),
         }
@@ -182,6 +184,7 @@ class UpscaleHandlers:
         updates: Updates = {
             view.status: "",
             view.comparison: compare_value(result_views(self._studio.sandbox.preview, pair, folder)),
+            view.grade: self._asked_grade(finished, place),
             view.models: self._table(finished.photo),
             **self.full.after_run(release.id),
             **self._buttons(is_running=False),
@@ -190,6 +193,13 @@ class UpscaleHandlers:
             self._studio.kept.put(place.photo, release.id, finished.result)
             updates |= self.closer.after_run(release, against, place, finished.photo, folder)
         return updates
+
+    def _asked_grade(self, finished: Finished, place: Place | None) -> dict[str, Any] | None:
+        """Returns what lets the visitor grade a result, of which nothing but a random word is told; None without."""
+        if self._studio.booth is None:
+            return None
+        photo = uuid.uuid4().hex if place is None else place.photo
+        return grade_value(self._studio.booth.own_ticket(finished.release.id, photo), finished.result.width)
 
     def _chosen_first(self, model_id: str) -> Sequence[Release]:
         return sorted(self._studio.manifest.releases, key=lambda release: release.id != model_id)
@@ -210,6 +220,7 @@ class UpscaleHandlers:
             view.result: gr.update(visible=False),
             view.result_of: None,
             view.comparison: None,
+            view.grade: None,
             view.download: None,
             view.kit: None,
             view.full.also_status: "",

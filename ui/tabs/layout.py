@@ -14,6 +14,7 @@ from ui.tabs.place import Place
 from ui.tabs.rows import compare_choices, model_groups, time_note
 from ui.widgets.compare import compare_view
 from ui.widgets.download import download_button
+from ui.widgets.grade import grade_view
 from ui.widgets.models import model_table, table_html
 from ui.widgets.spot import spot_picker
 
@@ -75,6 +76,7 @@ class UpscaleView:
     result_of: gr.State
     """Id of the model whose result is on screen, or None."""
     comparison: gr.HTML
+    grade: gr.HTML
     download: gr.DownloadButton
     kit: gr.HTML
     full: AgainstView
@@ -111,6 +113,7 @@ def lay_out(studio: Studio) -> UpscaleView:
                         kit = download_button("result-kit")
                 full = _lay_out_against(studio)
                 comparison = compare_view("comparison")
+                grade = grade_view(studio.keeper, "#comparison .compare-after", "grade")
             closer = _lay_out_closer(studio)
     return UpscaleView(
         photo=photo,
@@ -127,6 +130,7 @@ def lay_out(studio: Studio) -> UpscaleView:
         result_facts=result_facts,
         result_of=gr.State(None),
         comparison=comparison,
+        grade=grade,
         download=download,
         kit=kit,
         full=full,

@@ -1,4 +1,4 @@
-"""The page: its tabs, and the one variant that is chosen on all of them."""
+"""The page: its tabs, and the one variant that is chosen on those about one photo or one variant."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,18 @@ from gradio.blocks import Block
 from ui import text
 from ui.failures import failure_sentence, spoken_error
 from ui.studio import Studio
+from ui.tabs.board import build_board_tab
 from ui.tabs.closer import CloserHandlers, Updates
 from ui.tabs.layout import UpscaleView
+from ui.tabs.rate import build_rate_tab
 from ui.tabs.upscale import build_upscale_tab
 from ui.tabs.zoo import ZooView, build_zoo_tab, show_variant
+from ui.widgets.ballots import receipt_keeper
 from ui.widgets.press import pressed_id
 
 __all__ = ["Choice", "build_page"]
 
-UPSCALE, ZOO = "upscale", "zoo"
+UPSCALE, ZOO, RATE, BOARD = "upscale", "zoo", "rate", "board"
 LINK = "variant"
 """The word of an address that names a variant: ``?variant=ID``."""
 
@@ -65,8 +68,16 @@ def build_page(app: gr.Blocks, studio: Studio) -> None:
             upscale, handlers = build_upscale_tab(studio, upscale_tab)
         with gr.Tab(text.ZOO_TAB, id=ZOO, elem_id="zoo-tab", render_children=True):
             zoo = build_zoo_tab(studio)
+        with gr.Tab(text.RATE_TAB, id=RATE, elem_id="rate-tab", render_children=True):
+            trials = build_rate_tab(studio)
+        with gr.Tab(text.BOARD_TAB, id=BOARD, elem_id="board-tab", render_children=True) as board_tab:
+            board = build_board_tab(studio, board_tab)
+    if studio.booth is not None:
+        receipt_keeper()
     choice = Choice(studio, upscale, zoo, handlers.closer)
     _wire(choice, zoo, tabs)
+    for linked in (board, *([] if trials is None else [trials])):
+        _wire_names(choice, linked, tabs)
     _wire_link(app, studio, choice, tabs)
 
 
@@ -94,6 +105,23 @@ def _wire(choice: Choice, zoo: ZooView, tabs: gr.Tabs) -> None:
         fn=lambda: gr.Tabs(selected=UPSCALE), outputs=tabs, queue=False, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
+
+
+def _wire_names(choice: Choice, linked: gr.HTML, tabs: gr.Tabs) -> None:
+    """Lets the name of a variant on another tab open the zoo at it."""
+
+    def open_zoo(against: str, event: gr.EventData) -> Updates:
+        return {**choice.follow(against, event), tabs: gr.Tabs(selected=ZOO)}
+
+    linked.select(
+        fn=open_zoo,
+        inputs=choice.against,
+        outputs=[tabs, *choice.outputs(None)],
+        queue=False,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        api_visibility="private",
+    )
 
 
 def _wire_link(app: gr.Blocks, studio: Studio, choice: Choice, tabs: gr.Tabs) -> None:

@@ -41,9 +41,9 @@ def _wire_photo(view: UpscaleView, handlers: UpscaleHandlers) -> None:
         inputs=[view.photo, view.models, saving.save_as, saving.remove_location, closer.place],
         outputs=[
             view.facts, view.models, saving.save_as, saving.remove_location, saving.losses, view.run, view.cancel,
-            view.status, view.outcome, view.welcome, view.result, view.result_of, view.comparison, view.download,
-            view.kit, full.also_status, full.also_run, full.also_cancel, full.against, closer.column, closer.picker,
-            closer.try_spot, closer.comparison, closer.place, closer.shown,
+            view.status, view.outcome, view.welcome, view.result, view.result_of, view.comparison, view.grade,
+            view.download, view.kit, full.also_status, full.also_run, full.also_cancel, full.against, closer.column,
+            closer.picker, closer.try_spot, closer.comparison, closer.place, closer.shown,
         ],
         concurrency_limit=READERS,
         concurrency_id="read",
@@ -134,8 +134,8 @@ def _wire_run(view: UpscaleView, handlers: UpscaleHandlers) -> None:
             view.photo, view.models, view.saving.save_as, view.saving.remove_location, closer.against, closer.place,
         ],
         outputs=[
-            view.status, *buttons, view.result, view.result_facts, view.result_of, view.comparison, view.download,
-            view.kit, view.models, full.also_status, closer.comparison, closer.shown,
+            view.status, *buttons, view.result, view.result_facts, view.result_of, view.comparison, view.grade,
+            view.download, view.kit, view.models, full.also_status, closer.comparison, closer.shown,
         ],
         concurrency_limit=1,
         concurrency_id=ONE_AT_A_TIME,

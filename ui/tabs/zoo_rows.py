@@ -4,7 +4,7 @@ from typing import Final
 
 from ui import text
 from ui.tabs.rows import families
-from ui.widgets.plot import Point, plot_html
+from ui.widgets.plot import Axis, Level, Plot, Point, plot_html
 from ui.widgets.variants import Cell, Column, VariantRow, variants_html
 from zoo.card import heads_text
 from zoo.manifest import Manifest
@@ -14,6 +14,8 @@ __all__ = ["main_dataset", "plot_of", "table_of", "whole_of"]
 
 _DATASETS: Final = ("Kodak24", "Set5")
 """Set5 chose the weights, so scores on it are a little too good; it stands in where the other one was not measured."""
+_LOWEST_BELOW_BICUBIC_DB: Final = 0.5
+"""Variants that do worse than that are no use; they stand at the foot of the plot and do not flatten the others."""
 
 
 def main_dataset(releases: tuple[Release, ...]) -> str:
@@ -46,30 +48,45 @@ def plot_of(manifest: Manifest) -> str:
     """Returns the plot of size against PSNR, or nothing where no variant was measured."""
     dataset = main_dataset(manifest.releases)
     names = {one.id: family[0].label for family in families(manifest.releases) for one in family}
-    points: list[Point] = []
-    missing: list[str] = []
-    metrics: list[Metric] = []
-    for release in manifest.releases:
-        metric = release.metric(dataset)
-        if metric is None:
-            missing.append(release.label)
-            continue
-        metrics.append(metric)
-        points.append(
-            Point(
-                id=release.id,
-                label=release.label,
-                family=names[release.id],
-                size_bytes=release.size_bytes,
-                psnr_db=metric.psnr_db,
-                has_package=release.package is not None,
-            )
-        )
-    if not points:
+    measured = [(one, metric) for one in manifest.releases if (metric := one.metric(dataset)) is not None]
+    missing = [one.label for one in manifest.releases if one.metric(dataset) is None]
+    if not measured:
         return ""
-    scores = {metric.bicubic_psnr_db for metric in metrics}  # one for each scale
-    note = text.PLOT_MISSING.format(dataset=dataset, labels=", ".join(missing)) if missing else ""
-    return plot_html(points, dataset, scores.pop() if len(scores) == 1 else None, note)
+    scores = {metric.bicubic_psnr_db for _, metric in measured}  # one for each scale
+    bicubic_db = scores.pop() if len(scores) == 1 else None
+    bicubic = () if bicubic_db is None else (Level(y=bicubic_db, words=_bicubic_words(bicubic_db)),)
+    floor_db = None if bicubic_db is None else bicubic_db - _LOWEST_BELOW_BICUBIC_DB
+    return plot_html(
+        Plot(
+            title=text.PLOT_TITLE,
+            group=text.PLOT_GROUP,
+            x=Axis(title=text.PLOT_X, kind="log"),
+            y=Axis(title=text.PLOT_Y.format(dataset=dataset), room=0.05, floor=floor_db),
+            points=tuple(_point(release, metric, names[release.id]) for release, metric in measured),
+            levels=bicubic,
+            filled=text.PLOT_FILLED,
+            hollow=text.PLOT_HOLLOW,
+            front=text.PLOT_FRONT,
+            note=text.PLOT_MISSING.format(dataset=dataset, labels=", ".join(missing)) if missing else "",
+        )
+    )
+
+
+def _point(release: Release, metric: Metric, family: str) -> Point:
+    megabytes, psnr_db = text.megabytes_text(release.size_bytes), text.decibels_text(metric.psnr_db)
+    return Point(
+        id=release.id,
+        label=release.label,
+        family=family,
+        x=release.size_bytes / 1e6,
+        y=metric.psnr_db,
+        words=text.PLOT_POINT.format(megabytes=megabytes, psnr_db=psnr_db),
+        is_filled=release.package is not None,
+    )
+
+
+def _bicubic_words(bicubic_db: float) -> str:
+    return text.PLOT_BICUBIC.format(psnr_db=text.decibels_text(bicubic_db))
 
 
 _COLUMNS: Final = (
