@@ -17,9 +17,8 @@ from sr_core.errors import VoteError
 from ui import text
 from ui.settings import Voting
 from zoo.manifest import Manifest
-from zoo.release import Release
 
-__all__ = ["FLUSH_SECONDS", "Keeper", "Poll", "labels_of", "open_poll", "references_of"]
+__all__ = ["FLUSH_SECONDS", "Keeper", "Poll", "labels_of", "open_poll"]
 
 Keeper: TypeAlias = Literal["hub", "database", "here"]
 """Where votes are kept for good: in a dataset on the Hub, in a database, or on this machine only."""
@@ -58,7 +57,7 @@ class Poll:
     @classmethod
     def off(cls, manifest: Manifest, notice: str | None = None) -> Self:
         """Returns a poll where nobody can vote."""
-        return cls(labels=labels_of(manifest), references=references_of(manifest), notice=notice)
+        return cls(labels=labels_of(manifest), references=manifest.references, notice=notice)
 
     def start(self) -> None:
         """Lets the courier begin; it fetches what is on the Hub in the background."""
@@ -92,7 +91,7 @@ def open_poll(voting: Voting, manifest: Manifest, pictures_folder: Path = EMBEDD
         return Poll.off(manifest, text.RATINGS_OFF)
     if voting.secret is None and (voting.repo or store.is_remote):
         _LOG.warning("%s", text.MADE_A_KEY)
-    courier, references = None, references_of(manifest)
+    courier, references = None, manifest.references
     if voting.repo is not None:
         courier = Courier(store, Archive(ArchiveSource(repo=voting.repo, token=voting.token)), voting.replicas)
     return Poll(
@@ -104,24 +103,6 @@ def open_poll(voting: Voting, manifest: Manifest, pictures_folder: Path = EMBEDD
         labels=labels_of(manifest),
         references=references,
     )
-
-
-def references_of(manifest: Manifest) -> dict[str, str]:
-    """Returns, by the id of each variant, the nearest of its ancestors that is a whole network stored as floats.
-
-    A whole network has no reference, nor has a variant whose ancestors are not in the manifest.
-    """
-    known = {release.id: release for release in manifest.releases}
-    references: dict[str, str] = {}
-    for release in manifest.releases:
-        one: Release | None = release
-        for _ in known:  # as many steps as a chain can have
-            if one is None or one.compression is None:
-                break
-            one = known.get(one.parent or "")
-        if one is not None and one is not release and one.compression is None:
-            references[release.id] = one.id
-    return references
 
 
 def labels_of(manifest: Manifest) -> dict[str, str]:

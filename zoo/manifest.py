@@ -61,23 +61,24 @@ class Manifest:
         """The release that is used when none is named."""
         return self.releases[0]
 
+    def whole(self, release: Release) -> Release | None:
+        """Returns the whole network that a release was compressed from, or itself; None where that is not listed.
+
+        That is its nearest ancestor whose weights were trained and are stored as they were.
+        """
+        known = {one.id: one for one in self.releases}
+        one: Release | None = release
+        for _ in known:  # as many steps as a chain can have, should a wrong one be a circle
+            if one is None or one.compression is None:
+                return one
+            one = known.get(one.parent or "")
+        return None
+
     @property
     def references(self) -> dict[str, str]:
-        """The full-precision network that each quantized or pruned release was made from, both by id.
-
-        That is its nearest ancestor whose weights were trained; it has no entry where that is not in the manifest.
-        """
-        known = {release.id: release for release in self.releases}
-        references: dict[str, str] = {}
-        for release in self.releases:
-            one: Release | None = release
-            for _ in known:  # as many steps as a chain can have, should a wrong one be a circle
-                if one is None or one.compression is None:
-                    break
-                one = known.get(one.parent or "")
-            if one is not None and one is not release and one.compression is None:
-                references[release.id] = one.id
-        return references
+        """The whole network of each compressed release, both by id; whole networks have no entry."""
+        wholes = {release.id: self.whole(release) for release in self.releases}
+        return {name: whole.id for name, whole in wholes.items() if whole is not None and whole.id != name}
 
 
 def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:

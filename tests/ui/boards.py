@@ -16,7 +16,6 @@ from ratings.board import (
 )
 from ratings.rank import groups_of, ranks_of
 from ratings.vote import BICUBIC, ORIGINAL
-from ui.poll import references_of
 from zoo.manifest import Manifest
 
 MARGIN = 0.2
@@ -67,7 +66,7 @@ def board_of(manifest: Manifest, votes: int, screening: Screening, drop: int | N
         grades=_grades(scores, votes // 4) if votes else (),
         equivalences=tuple(
             _equivalence(system, reference, scores[system] - scores[reference], reach[system])
-            for system, reference in references_of(manifest).items()
+            for system, reference in manifest.references.items()
         ),
         screening=screening,
         drop=drop,

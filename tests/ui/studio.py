@@ -30,7 +30,7 @@ from sr_core.infer.model import LoadedModel
 from sr_core.infer.tiles import Tiling
 from sr_core.spec import Precision, SwinIRSpec, Variant, swinir_spec
 from tests.ratings.picture_sets import small_set
-from ui.poll import Poll, labels_of, references_of
+from ui.poll import Poll, labels_of
 from ui.settings import Settings
 from ui.studio import Studio
 from zoo.files import Zoo
@@ -363,7 +363,7 @@ def fake_poll(
     """
     models = models or manifest()
     store = VoteStore.open(f"sqlite:///{folder / 'votes.sqlite'}")
-    references = references_of(models)
+    references = models.references
     pictures = small_set(folder / "pictures", [one.id for one in models.releases])
     return Poll(
         keeper="here" if source is None else "hub",

@@ -28,7 +28,7 @@ from tests.ui.studio import fake_poll, family, manifest
 from tests.ui.voters import LOOKING_SECONDS, VIEW, Served, Voter, served
 from ui import text
 from ui.limits import RATES, Clients, Rate
-from ui.poll import Poll, labels_of, open_poll, references_of
+from ui.poll import Poll, labels_of, open_poll
 from ui.polling import Polling
 from ui.settings import Voting
 
@@ -417,32 +417,6 @@ def test_trouble_on_the_way_to_the_hub_is_told() -> None:
 
 
 # -- how the poll is opened
-
-
-def test_references_are_the_whole_networks_of_the_families() -> None:
-    models = family()
-    references = references_of(models)
-    by_words = {(one.variant.family, one.variant.compression, one.variant.precision): one.id for one in models.releases}
-    light, quick = by_words["swinir-light", "", "float16"], by_words["swinir-quick", "", "float16"]
-    assert {one.id for one in models.releases} - set(references) == {light, quick}
-    assert references[by_words["swinir-light", "heads5", "int8"]] == light
-    assert set(references.values()) == {light, quick}
-
-
-def test_a_variant_whose_ancestors_are_elsewhere_has_no_reference() -> None:
-    models = family()
-    heads5 = next(one for one in models.releases if one.variant.compression == "heads5")
-    int8 = next(one for one in models.releases if one.parent == heads5.id)
-    assert references_of(replace(models, releases=(int8,))) == {}
-    circle = replace(heads5, parent=int8.id)
-    assert references_of(replace(models, releases=(int8, circle))) == {}
-
-
-def test_what_was_grown_from_another_network_is_no_variant_of_it() -> None:
-    models = family()
-    light, quick = models.releases[0], next(one for one in models.releases if "quick" in one.id)
-    grown = replace(light, parent=quick.id)
-    assert references_of(replace(models, releases=(grown, quick))) == {}
 
 
 def test_anchors_have_names_too() -> None:

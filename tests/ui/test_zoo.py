@@ -20,7 +20,7 @@ from ui.tabs.layout import lay_out
 from ui.tabs.page import Choice
 from ui.tabs.upscale import build_upscale_tab
 from ui.tabs.zoo import build_zoo_tab, show_variant
-from ui.tabs.zoo_rows import plot_of, table_of, whole_of
+from ui.tabs.zoo_rows import plot_of, table_of
 from ui.tabs.zoo_sheet import card_html, sheet_html
 from zoo.manifest import Manifest
 from zoo.release import DeviceRecord, FileRecord
@@ -63,17 +63,12 @@ def test_numbers_are_sorted_by_what_they_are_and_not_by_what_is_shown() -> None:
 
 def test_a_variant_is_measured_against_the_whole_network_that_it_comes_from() -> None:
     models = family()
-    found = whole_of(models, models.release("swinir-light-x2-photos39-heads5-int8"))
+    found = models.whole(models.release("swinir-light-x2-photos39-heads5-int8"))
     assert found is not None
     assert found.id == LIGHT
     orphan = replace(models.release(INT8), parent="gone")
-    assert whole_of(models, orphan) is None
+    assert models.whole(orphan) is None
     assert cells(table_of(Manifest(releases=(orphan,))))[INT8][1] == text.NO_TIME
-
-
-def test_a_circle_of_parents_ends() -> None:
-    one = replace(family().release(INT8), parent=INT8)
-    assert whole_of(Manifest(releases=(one,)), one) is not None
 
 
 def test_the_plot_leaves_out_what_was_not_measured_and_says_so() -> None:

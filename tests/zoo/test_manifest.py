@@ -207,3 +207,19 @@ def test_references_are_the_nearest_ancestors_that_were_trained() -> None:
     assert references.keys() | {light, quick} == {release.id for release in manifest.releases}
     alone = Manifest(releases=(manifest.release("swinir-quick-x2-photos39-int8"),))
     assert alone.references == {}
+
+
+def test_a_circle_of_parents_ends_without_a_whole_network() -> None:
+    manifest = load_manifest()
+    heads5, int8 = (manifest.release(f"swinir-light-x2-photos39-heads5-{one}") for one in ("float16", "int8"))
+    assert int8.parent == heads5.id
+    circle = Manifest(releases=(replace(heads5, parent=int8.id), int8))
+    assert circle.whole(int8) is None
+    assert circle.references == {}
+
+
+def test_what_was_grown_from_another_network_is_whole_itself() -> None:
+    manifest = load_manifest()
+    light, quick = (manifest.release(f"swinir-{family}-x2-photos39-float16") for family in ("light", "quick"))
+    grown = replace(light, parent=quick.id)
+    assert Manifest(releases=(grown, quick)).references == {}

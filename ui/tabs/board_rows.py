@@ -88,7 +88,7 @@ def board_html(board: Board, manifest: Manifest, keeper: Keeper) -> Html:
         invitation = paragraphs([text.BOARD_INVITE.format(tab=text.RATE_TAB), thresholds, *here])
         return Html(f'<div class="board board-empty">{part(text.BOARD_NO_VOTES, invitation)}</div>')
     data = Html(f'<a class="board-data" href="{DATA}" download>{words(text.BOARD_DATA)}</a>')
-    counted = [*_counted(board.screening, has_pairs=any(one.votes for one in board.pairs)), *here]
+    counted = [*_counted(board.screening, has_scores=any(one.standing != "hidden" for one in board.pairs)), *here]
     parts = (
         part(text.BOARD_TITLE, paragraphs([text.BOARD_LEAD]), listed(_first(board, names)), _pairs(board, names)),
         key(_meanings(board, manifest, names)),
@@ -278,7 +278,7 @@ def _grade_cells(one: GradeScore | None, columns: int, *, has_dmos: bool) -> tup
 # --- how it was counted ------------------------------------------------------------------------------------------
 
 
-def _counted(one: Screening, *, has_pairs: bool) -> list[str]:
+def _counted(one: Screening, *, has_scores: bool) -> list[str]:
     """Returns who voted, who was left out and why, in sentences."""
     raters, votes = text.raters_text(one.raters), text.votes_text(one.votes)
     skips = text.counted_text(one.skips, "was a skip", "were skips")
@@ -298,6 +298,6 @@ def _counted(one: Screening, *, has_pairs: bool) -> list[str]:
         sentences.append(text.BOARD_NOBODY_OUT)
     if one.golden:
         sentences.append(text.BOARD_GOLDEN.format(right=f"{one.golden_right:,}", total=f"{one.golden:,}"))
-    if has_pairs:
+    if has_scores:
         sentences.append(text.BOARD_SIDE.format(percent=f"{wins_percent(one.left_bias):.0f}"))
     return sentences

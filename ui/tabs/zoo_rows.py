@@ -10,7 +10,7 @@ from zoo.card import heads_text
 from zoo.manifest import Manifest
 from zoo.release import Metric, Release
 
-__all__ = ["main_dataset", "plot_of", "table_of", "whole_of"]
+__all__ = ["main_dataset", "plot_of", "table_of"]
 
 _DATASETS: Final = ("Kodak24", "Set5")
 """Set5 chose the weights, so scores on it are a little too good; it stands in where the other one was not measured."""
@@ -21,18 +21,6 @@ _LOWEST_BELOW_BICUBIC_DB: Final = 0.5
 def main_dataset(releases: tuple[Release, ...]) -> str:
     """Returns the data set by which variants are compared: the first one on which any of them was measured."""
     return next((name for name in _DATASETS if any(one.metric(name) for one in releases)), _DATASETS[-1])
-
-
-def whole_of(manifest: Manifest, release: Release) -> Release | None:
-    """Returns the whole network of a release's family: what it was compressed from, or itself; None if unknown."""
-    known = {one.id: one for one in manifest.releases}
-    one, steps = release, 0
-    while one.compression is not None and steps <= len(known):
-        parent = known.get(one.parent or "")
-        if parent is None:
-            return None
-        one, steps = parent, steps + 1
-    return one
 
 
 def table_of(manifest: Manifest) -> str:
@@ -132,7 +120,7 @@ def _score(release: Release, dataset: str) -> float | None:
 
 
 def _difference(manifest: Manifest, release: Release, dataset: str) -> Cell:
-    whole = whole_of(manifest, release)
+    whole = manifest.whole(release)
     score, of_whole = _score(release, dataset), None if whole is None else _score(whole, dataset)
     if score is None or of_whole is None:
         return _number(None, 2)

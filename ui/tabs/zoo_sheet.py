@@ -5,7 +5,7 @@ from typing import Final
 
 from sr_core.coreml.proof import EXACT_DB, floors_for
 from ui import text
-from ui.tabs.zoo_rows import main_dataset, whole_of
+from ui.tabs.zoo_rows import main_dataset
 from ui.widgets.sheet import (
     Html,
     code_block,
@@ -32,7 +32,7 @@ _PICTURES: Final = {"y": "luma", "rgb": "RGB"}
 def card_html(manifest: Manifest, release: Release) -> Html:
     """Returns the variant's name, what it is for, and the numbers that one compares."""
     dataset = main_dataset(manifest.releases)
-    metric, whole, package, speed = release.metric(dataset), whole_of(manifest, release), release.coreml, release.speed
+    metric, whole, package, speed = release.metric(dataset), manifest.whole(release), release.coreml, release.speed
     numbers = [(f"PSNR, {dataset}", text.NO_TIME if metric is None else f"{metric.psnr_db:.2f} dB")]
     if metric is not None and whole is not None and whole.id != release.id and (score := whole.metric(dataset)):
         numbers.append((f"against {whole.label}", f"{text.change_text(metric.psnr_db - score.psnr_db)} dB"))
