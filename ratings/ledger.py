@@ -4,9 +4,9 @@ All this runs while nobody else writes (:meth:`ratings.database.Database.writing
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from ratings.database import COUNTERS, FORGOTTEN, PARTS, VOTES
 from ratings.parts import order_of
@@ -33,16 +33,27 @@ class Merged(NamedTuple):
     stained: frozenset[str]
 
 
+# Made once, because making a statement takes longer than running it.
+_IDS: Final = select(VOTES.c.id).where(VOTES.c.id.in_(bindparam("wanted", expanding=True)))
+_SLOTS: Final = select(VOTES.c.slot).where(VOTES.c.slot.in_(bindparam("wanted", expanding=True)))
+_RATERS: Final = select(FORGOTTEN.c.rater).where(FORGOTTEN.c.rater.in_(bindparam("wanted", expanding=True)))
+_ADD: Final = insert(VOTES)
+_COUNT: Final = (
+    update(COUNTERS).where(COUNTERS.c.name.in_(bindparam("names", expanding=True))).values(value=COUNTERS.c.value + 1)
+)
+_COUNTERS: Final = select(COUNTERS)
+
+
 def counters_of(connection: Connection) -> Counters:
     """Returns the counters as they are now."""
-    values = {row.name: row.value for row in connection.execute(select(COUNTERS))}
+    values = {row.name: row.value for row in connection.execute(_COUNTERS)}
     return Counters(values["revision"], values["rewrites"])
 
 
 def take_records(connection: Connection, records: Sequence[Record]) -> list[Outcome]:
     """Stores records in their order, and tells what became of each."""
-    ids = set(connection.scalars(select(VOTES.c.id).where(VOTES.c.id.in_([one.id for one in records]))))
-    slots = set(connection.scalars(select(VOTES.c.slot).where(VOTES.c.slot.in_(_slots(records)))))
+    ids = set(connection.scalars(_IDS, {"wanted": [one.id for one in records]}))
+    slots = set(connection.scalars(_SLOTS, {"wanted": _slots(records)}))
     forgotten = _forgotten_of(connection, records)
     rows: dict[str, dict[str, Any]] = {}
     outcomes: list[Outcome] = []
@@ -66,7 +77,7 @@ def take_records(connection: Connection, records: Sequence[Record]) -> list[Outc
         rows[record.id] = _row(record, is_saved=False, part=None, is_shadowed=False)
         outcomes.append("accepted")
     if rows:
-        connection.execute(insert(VOTES), list(rows.values()))
+        connection.execute(_ADD, list(rows.values()))
         _count(connection, is_rewrite=False)
     return outcomes
 
@@ -101,7 +112,7 @@ def merge_records(connection: Connection, records: Sequence[tuple[str, Record]])
     if left:
         connection.execute(update(VOTES).where(VOTES.c.id.in_(left)).values(is_shadowed=True))
     if rows:
-        connection.execute(insert(VOTES), rows)
+        connection.execute(_ADD, rows)
     if rows or beaten:
         _count(connection, is_rewrite=bool(left or beaten))
     return Merged(new=len(rows) - len(beaten), stained=frozenset(stained))
@@ -172,12 +183,12 @@ def _forget(connection: Connection, raters: Collection[str]) -> None:
 
 def _forgotten_of(connection: Connection, records: Sequence[Record]) -> set[str]:
     raters = {one.rater for one in records if not isinstance(one, Forget)}
-    return set(connection.scalars(select(FORGOTTEN.c.rater).where(FORGOTTEN.c.rater.in_(list(raters)))))
+    return set(connection.scalars(_RATERS, {"wanted": list(raters)}))
 
 
 def _count(connection: Connection, *, is_rewrite: bool) -> None:
     names = ["revision", "rewrites"] if is_rewrite else ["revision"]
-    connection.execute(update(COUNTERS).where(COUNTERS.c.name.in_(names)).values(value=COUNTERS.c.value + 1))
+    connection.execute(_COUNT, {"names": names})
 
 
 def _slots(records: Sequence[Record]) -> list[str]:

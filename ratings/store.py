@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, Literal, Self, TypeAlias, TypeVar
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from ratings.database import FORGOTTEN, PARTS, VOTES, Database
 from ratings.ledger import Counters, Outcome, counters_of, merge_records, note_parts, take_records
@@ -34,6 +34,12 @@ _PIECE: Final = 500
 """Most records that one transaction takes, so that none waits for long."""
 _COURTESY_SECONDS: Final = 0.002
 """Pause between the transactions of a long work, in which votes get their turn."""
+
+
+# Of what every draw and vote asks; made once, because making a statement takes longer than running it.
+_COUNT: Final = select(func.count()).where(VOTES.c.rater == bindparam("rater"), VOTES.c.at >= bindparam("since"))
+_SLOTS: Final = select(VOTES.c.slot).where(VOTES.c.rater == bindparam("rater"))
+_STATES: Final = select(VOTES.c.id, VOTES.c.is_saved).where(VOTES.c.id.in_(bindparam("wanted", expanding=True)))
 
 
 @dataclass(slots=True)
@@ -137,21 +143,20 @@ class VoteStore:
     def slots_of(self, rater: str) -> frozenset[str]:
         """Returns the slots that a rater's votes take."""
         with self._database.reading() as connection:
-            slots = connection.scalars(select(VOTES.c.slot).where(VOTES.c.rater == rater))
+            slots = connection.scalars(_SLOTS, {"rater": rater})
             return frozenset(slot for slot in slots if slot is not None)
 
     def count_of(self, rater: str, since: datetime) -> int:
         """Returns how many votes of a rater are from a time on."""
-        counting = select(func.count()).where(VOTES.c.rater == rater, VOTES.c.at >= int(since.timestamp()))
         with self._database.reading() as connection:
-            return connection.scalar(counting) or 0
+            return connection.scalar(_COUNT, {"rater": rater, "since": int(since.timestamp())}) or 0
 
     def states(self, ids: Sequence[str]) -> dict[str, State]:
         """Returns the state of each id."""
         states: dict[str, State] = dict.fromkeys(ids, "unknown")
         with self._database.reading() as connection:
             for piece in _pieces(list(states)):
-                rows = connection.execute(select(VOTES.c.id, VOTES.c.is_saved).where(VOTES.c.id.in_(piece)))
+                rows = connection.execute(_STATES, {"wanted": piece})
                 states |= {one: "saved" if is_saved or self.is_remote else "accepted" for one, is_saved in rows}
         return states
 

@@ -169,8 +169,8 @@ def run(kills: int, replicas: int, seed: int, folder: Path, faults: float = 0.3)
         for one in matrix.places:
             matrix.boot(one)
         for number in range(kills):
-            enough = counts["requests"] + random.choice((random.randrange(6), random.randrange(50)))
-            until = time.monotonic() + 4  # a moment in the work of the replicas, however fast the machine is
+            enough = counts["requests"] + random.choice((random.randrange(6), random.randrange(150)))
+            until = time.monotonic() + 2.5  # a moment in the work of the replicas, however fast the machine is
             while counts["requests"] < enough and time.monotonic() < until:
                 time.sleep(0.001 + random.random() * 0.01)
             one = random.choice(matrix.places)

@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +119,11 @@ def test_the_table_is_that_of_the_board(votes: tuple[Vote, ...], exported: bytes
         prefix = "own_" if score.own else ""
         row = rows[score.system]
         assert row[f"{prefix}grades"] == str(score.votes)
-        if score.standing != "hidden":
+        if score.standing == "hidden":
+            assert row[f"{prefix}mos"] == row[f"{prefix}mos_low"] == ""
+        else:
             assert float(row[f"{prefix}mos"]) == pytest.approx(score.mos, abs=1e-3)
+    assert {score.standing == "hidden" for score in board.grades} == {True, False}
     assert any(row["mos"] for row in rows.values())
 
 
@@ -169,7 +173,9 @@ def test_names_and_order_tell_nothing_and_change_with_each_vote(votes: tuple[Vot
     assert by_time == lines
     first_seen = list(dict.fromkeys(json.loads(line)["rater"] for line in lines))
     assert first_seen != sorted(first_seen, key=lambda word: int(word[1:]))
-    more = anonymous_lines((*votes, pair(10**9, BEN)))
+    raters = [json.loads(line)["rater"] for line in lines]
+    assert sum(one == other for one, other in pairwise(raters)) < len(lines) / 10, "not as the raters gave them"
+    more = anonymous_lines((*votes, votes[0].model_copy(update={"id": "f" * 32})))
     kept = [line for line in more if line in set(lines)]
     assert len(kept) < len(lines) / 2, "raters have other names, so that files cannot be put side by side"
 

@@ -104,13 +104,14 @@ def test_who_always_likes_a_system_that_others_hardly_know_stays() -> None:
 def test_the_other_way_round_and_by_chance() -> None:
     assert reason(looked_at(others(900, 20, turned=True)), 900) == "inconsistent"
     rng = np.random.default_rng(1)
-    chance = [
-        vote.model_copy(update={"choice": "left" if rng.random() < 0.5 else "right"})
-        for rater in range(900, 903)
-        for vote in others(rater, 60)
-    ]
-    found = looked_at(chance)
-    assert sum(reason(found, rater) == "inconsistent" for rater in range(900, 903)) >= 2
+    found = 0
+    for rater in range(900, 910):
+        chance = [
+            vote.model_copy(update={"rater": word(rater), "choice": "left" if rng.random() < 0.5 else "right"})
+            for vote in HONEST[:60]
+        ]
+        found += reason(looked_at(chance, HONEST[60:]), rater) is not None
+    assert found >= 9
 
 
 def test_who_voted_little_stays() -> None:

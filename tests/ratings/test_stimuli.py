@@ -235,7 +235,7 @@ def test_a_set_is_known_by_its_content(tmp_path: Path) -> None:
     again = small_set(tmp_path / "again", VARIANTS)
     other = small_set(tmp_path / "other", VARIANTS, seed=1)
     fewer = small_set(tmp_path / "fewer", VARIANTS[:2])
-    renamed = small_set(tmp_path / "renamed", ("one-x2", "two-x2", "four-x2"))
+    renamed = small_set(tmp_path / "renamed", ("one-x2", "two-x2", "three-x3"))
     assert one.version == again.version
     assert len({one.version, other.version, fewer.version, renamed.version}) == 4
     assert one.version != OWN
@@ -411,3 +411,11 @@ def test_shipped_pngs_have_one_length_and_are_quick(shipped: PictureSet) -> None
             seconds.append(time.perf_counter() - start)
             assert len(png) == len(first) < 210_000
         assert sorted(seconds)[len(seconds) // 2] < 0.01
+
+
+def test_a_warm_set_compresses_nothing_any_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = small_set(tmp_path, ("one", "two"))
+    pictures.warm()
+    monkeypatch.setattr("ratings.stimuli._deflated", None)
+    for picture in pictures.pictures:
+        assert pictures.png(picture.name, "one", b"nonce")
