@@ -1,6 +1,7 @@
 """The poll that the app holds: the booth where votes are given, and who takes them to where they are kept."""
 
 import logging
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +61,11 @@ class Poll:
         return cls(labels=labels_of(manifest), references=manifest.references, notice=notice)
 
     def start(self) -> None:
-        """Lets the courier begin; it fetches what is on the Hub in the background."""
+        """Lets the courier begin, which fetches what is on the Hub, and the pictures be made ready, in the background."""
         if self.courier is not None:
             self.courier.start()
+        if self.pictures is not None:
+            threading.Thread(target=self.pictures.warm, name="pictures", daemon=True).start()
 
     def close(self) -> None:
         """Lets the courier take away what it can within :data:`FLUSH_SECONDS`, and closes the store."""
