@@ -69,7 +69,7 @@ def board_of(
     shown = _shown(looked_at.model)
     scores = _pair_scores(looked_at.model, sandwich, shown)
     counted = len(looked_at.model.table.points) + len(on_set.grade) + len(on_own.grade)
-    every = (*votes.pairs, *votes.on_set, *votes.on_own)
+    every: tuple[PairVote | GradeVote, ...] = (*votes.pairs, *votes.on_set, *votes.on_own)
     skips = sum(vote.choice == "skip" for vote in votes.pairs)
     return Board(
         pairs=scores,

@@ -75,6 +75,12 @@ def test_strict_raters_and_hard_pictures_are_no_fault_of_the_system() -> None:
     assert fitted[2] - fitted[1] > 0.5
 
 
+def test_pictures_count_alike() -> None:
+    rows = [grade_vote(n, n % 20, "v0", 5, "easy") for n in range(180)]
+    rows += [grade_vote(1000 + n, n, "v0", 1, "hard") for n in range(20)]
+    assert of(board_of(rows, ("v0",), {}).grades, "v0").mos == pytest.approx(3, abs=0.05)
+
+
 def test_dmos_is_against_the_hidden_reference() -> None:
     votes, _ = full_design()
     grades = board_of(votes, SYSTEMS, {}).grades

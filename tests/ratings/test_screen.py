@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from ratings.bradley_terry import table_of
 from ratings.screen import Screened, screened
@@ -79,6 +80,9 @@ def test_where_the_better_one_is_hard_to_see_misses_are_forgiven() -> None:
     found = looked_at([*poor, *golden(900, 3, 2)], ())
     assert reason(found, 900) is None
     assert not found.failed_golden.any()
+    fair = [vote for n in range(40) for vote in golden(200 + n, 9, 1)]
+    assert reason(looked_at([*fair, *golden(900, 77, 23)], ()), 900) is None
+    assert reason(looked_at([*fair, *golden(900, 72, 28)], ()), 900) == "golden"
 
 
 def test_one_side_whatever_is_there() -> None:
@@ -135,6 +139,22 @@ def test_who_votes_most_is_not_the_measure() -> None:
         assert reason(found, 10**9) in {"inconsistent", "golden"}
         honest = [place for place, rater in enumerate(found.raters) if rater not in drawn.idlers]
         assert found.out[honest].sum() <= 4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_gave_most_votes_on_a_system_does_not_agree_with_themselves(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def on_new(rater: int, place: int, wins: float) -> PairVote:
+        is_left, is_won = rng.random() < 0.5, rng.random() < wins
+        rival = EVEN.systems[2 + place % 6]
+        sides = ("new", rival) if is_left else (rival, "new")
+        return pair_vote(10**7 * rater + place, rater, *sides, "left" if is_left == is_won else "right", place)
+
+    liked = [on_new(200 + place, place, 0.85) for place in range(31)]
+    disliked = [on_new(900, place, 0.3) for place in range(60)]
+    found = screened(table_of([*HONEST, *liked, *disliked], (*EVEN.systems, "new")))
+    assert reason(found, 900) == "inconsistent"
 
 
 def test_nobody_and_one() -> None:
