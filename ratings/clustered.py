@@ -18,7 +18,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 __all__ = ["Interval", "Sandwich", "sums_by"]
 
@@ -43,7 +43,7 @@ class Interval:
 
     def ends(self, confidence: float) -> tuple[float, float]:
         """Returns both ends of the interval that holds the truth with a confidence from 0 to 1."""
-        reach = float(student.ppf((1 + confidence) / 2, self.freedom)) * self.error
+        reach = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.error
         return self.value - reach, self.value + reach
 
 

@@ -15,8 +15,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 from ratings.board import Equivalence, Verdict
 from ratings.bradley_terry import PairModel, PairTable, solve
@@ -30,6 +29,7 @@ POWER: Final = 0.8
 """With this probability the votes needed decide, if the difference is what it seems to be now."""
 DROP_SHARE: Final = 0.1
 """No more than this share of the votes is taken away to turn a difference."""
+_HALVINGS: Final = 40
 _TOO_MANY: Final = 100
 """Where so many times the votes would be needed, no number is told: the estimate is too rough for it."""
 
@@ -97,10 +97,28 @@ def votes_to_decide(interval: Interval, margin: float, votes: int) -> int | None
         margin: What counts as no difference.
         votes: Votes that there are on either.
     """
-    reach = float(student.ppf((1 + TEST_CONFIDENCE) / 2, interval.freedom) + norm.ppf(POWER))
-    distance = max(margin - abs(interval.value), abs(interval.value))
-    times = (interval.error * reach / distance) ** 2
+    reach, distance = float(stdtrit(interval.freedom, (1 + TEST_CONFIDENCE) / 2)), abs(interval.value)
+    error = max(_error_for_none(distance, margin, reach), distance / (reach + float(ndtri(POWER))))
+    times = (interval.error / error) ** 2
     return None if times > _TOO_MANY else max(ceil(votes * (times - 1)), 1)
+
+
+def _error_for_none(distance: float, margin: float, reach: float) -> float:
+    """Returns the error at which a difference is shown to be within the margin with the power, or 0 where none is.
+
+    Either test may fail, so at a distance of 0 the error must be smaller than for one test alone.
+    """
+
+    def power(error: float) -> float:
+        return float(ndtr((margin - distance) / error - reach) + ndtr((margin + distance) / error - reach)) - 1
+
+    least, most = 1e-9, margin
+    if distance >= margin or power(least) < POWER:
+        return 0.0
+    for _ in range(_HALVINGS):
+        middle = (least + most) / 2
+        least, most = (least, middle) if power(middle) < POWER else (middle, most)
+    return least
 
 
 def fewest_to_turn(model: PairModel, sandwich: Sandwich, ahead: int, behind: int) -> int | None:

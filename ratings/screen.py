@@ -21,8 +21,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
-from scipy.stats import binom
+from scipy.special import bdtrc, expit, logsumexp
 
 from ratings.bradley_terry import PairModel, PairTable, model_of
 from ratings.clustered import sums_by
@@ -175,7 +174,7 @@ def _missed(answered: _Array, points: _Array, out: _Flags) -> _Flags:
     trials = _GOLDEN_GUESS + answered[~out].sum() - np.where(out, 0, answered)
     right = _GOLDEN_GUESS * _GOLDEN_RATE + points[~out].sum() - np.where(out, 0, points)
     rate = np.minimum(right / trials, _GOLDEN_RATE)
-    luck = binom.sf(np.floor(answered - points) - 1, answered, 1 - rate)
+    luck = bdtrc(np.floor(answered - points) - 1, answered.astype(np.int64), 1 - rate)
     return (points < GOLDEN_SHARE * rate / _GOLDEN_RATE * answered) & (luck < GOLDEN_LUCK)
 
 
