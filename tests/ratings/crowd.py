@@ -37,6 +37,8 @@ CHOICES: tuple[Choice, ...] = ("right", "tie", "left")
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
 IDLERS = ("chance", "left", "reversed")
+STUFFERS = ((60, 1), (400, 1), (120, 12), (400, 40))
+"""Votes of one person, and for how many raters the person passes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +174,10 @@ def truth_of(crowd: Crowd, seen: NDArray[np.float64]) -> NDArray[np.float64]:
     return scores - scores.mean()
 
 
-def stuffing(crowd: Crowd, number: int, target: str, seed: int, *, careful: bool) -> tuple[PairVote, ...]:
-    """Returns so many votes of one rater for a system.
+def stuffing(
+    crowd: Crowd, number: int, target: str, seed: int, *, careful: bool, raters: int = 1
+) -> tuple[PairVote, ...]:
+    """Returns so many votes for a system, of one person.
 
     Args:
         crowd: Whose systems they are on.
@@ -181,7 +185,8 @@ def stuffing(crowd: Crowd, number: int, target: str, seed: int, *, careful: bool
         target: The system that wins them.
         seed: Of the trials.
         careful: Whether the rater answers as others where the target is not, golden trials too; otherwise all their
-            trials are on the target.
+            trials are on the target, on either side.
+        raters: So many raters the person passes for, in turn.
     """
     rng = np.random.default_rng(seed)
     names, size = crowd.systems, len(crowd.systems)
@@ -192,12 +197,13 @@ def stuffing(crowd: Crowd, number: int, target: str, seed: int, *, careful: bool
             left, right = rng.permutation(2)
         elif not careful and names.index(target) not in (left, right):
             left = names.index(target)
+            left, right = rng.permutation((left, right))
         felt = crowd.qualities[left] - crowd.qualities[right] + rng.logistic()
         if target in (names[left], names[right]):
             felt = 1.0 if names[left] == target else -1.0
         choice: Choice = "left" if felt > 0 else "right"
         picture = int(rng.integers(0, crowd.pictures))
-        votes.append(pair_vote(10**9 + n, 10**9, names[left], names[right], choice, picture))
+        votes.append(pair_vote(10**9 + n, 10**9 + n % raters, names[left], names[right], choice, picture))
     return tuple(votes)
 
 
@@ -341,36 +347,35 @@ def tell(*words: object) -> None:
     sys.stdout.flush()
 
 
-def print_spam(runs: int) -> None:
+def print_spam(seeds: range) -> None:
     for idle in (0.0, 0.2, 0.4):
-        tell(
-            f"even steps, {idle:.0%} idle:", outcome(lambda _, idle=idle: replace(EVEN, idle=idle), range(runs)).line()
-        )
-        tell(f"uneven, {idle:.0%} idle:", outcome(partial(uneven, idle=idle), range(runs)).line())
+        tell(f"even steps, {idle:.0%} idle:", outcome(lambda _, idle=idle: replace(EVEN, idle=idle), seeds).line())
+        tell(f"uneven, {idle:.0%} idle:", outcome(partial(uneven, idle=idle), seeds).line())
 
 
-def print_coverage(runs: int) -> None:
+def print_coverage(seeds: range) -> None:
     for name, crowd in CROWDS.items():
-        tell(f"{name}:", outcome(lambda _, crowd=crowd: crowd, range(runs)).line())
+        tell(f"{name}:", outcome(lambda _, crowd=crowd: crowd, seeds).line())
 
 
-def print_stuffing(runs: int) -> None:
+def print_stuffing(seeds: range) -> None:
     for idle in (0.0, 0.4):
         crowd = replace(EVEN, idle=idle)
         for careful in (False, True):
-            for number in (60, 400):
+            for number, raters in STUFFERS:
                 most: list[int] = []
-                for seed in range(runs):
+                for seed in seeds:
                     votes = sample(crowd, seed).votes
-                    extra = stuffing(crowd, number, crowd.systems[-1], seed, careful=careful)
+                    extra = stuffing(crowd, number, crowd.systems[-1], seed, careful=careful, raters=raters)
                     boards = [board_of(cast, crowd.systems, {}) for cast in (votes, (*votes, *extra))]
                     most.append(moves(*boards))
                 tell(
-                    f"{idle:.0%} idle, {number} votes for the worst, careful {careful}: moves {Counter(most)}",
+                    f"{idle:.0%} idle, {number} votes for the worst as {raters} raters, careful {careful}:",
+                    f"moves {sorted(Counter(most).items())}",
                 )
 
 
-def print_equivalence(runs: int) -> None:
+def print_equivalence(seeds: range) -> None:
     for tie, raters, truth in (
         *((0.0, raters, 0.0) for raters in (125, 250, 500)),
         *((2.2, raters, 0.0) for raters in (50, 125)),
@@ -380,34 +385,35 @@ def print_equivalence(runs: int) -> None:
         (3.5, 50, 0.2),
     ):
         crowd = twins(difference_at(-truth, tie), tie, raters)
-        said = list(verdicts(crowd, range(runs), at_margin=truth > 0))
+        said = list(verdicts(crowd, seeds, at_margin=truth > 0))
+        counts = Counter(one.verdict for one, _ in said)
         held = np.mean([one.low <= true <= one.high for one, true in said])
         needed = [one.votes_needed for one, _ in said if one.votes_needed is not None]
         tell(
             f"ties below {tie}, {40 * raters} votes, true difference",
             f"{-truth} (at the margin):" if truth else "0:",
-            ", ".join(f"{count / runs:.3f} {name}" for name, count in Counter(one.verdict for one, _ in said).items()),
+            ", ".join(f"{count / len(seeds):.3f} {name}" for name, count in counts.items()),
             f"; 90 % interval holds {held:.3f}; votes needed, where open: {np.median(needed) if needed else 0:.0f}",
         )
 
 
-def print_zoo(runs: int) -> None:
+def print_zoo(seeds: range) -> None:
     for tie in (0.0, 2.2, 3.5):
         for raters in (50, 125, 250, 500):
             crowd = replace(ZOO, tie=tie, votes=(40,) * raters)
             ties = np.mean([vote.choice == "tie" for vote in sample(crowd, 0).votes])
             tell(
                 f"17 systems, {ties:.0%} ties, {40 * raters} votes:",
-                outcome(lambda _, c=crowd: c, range(runs)).line(),
+                outcome(lambda _, c=crowd: c, seeds).line(),
             )
 
 
-def print_speed(runs: int) -> None:
+def print_speed(seeds: range) -> None:
     for votes in ((40,) * 500, (10,) * 2000):
         crowd = replace(ZOO, votes=votes, tie=2.2)
         cast = sample(crowd, 0).votes
         times: list[float] = []
-        for _ in range(min(runs, 5)):
+        for _ in range(min(len(seeds), 5)):
             start = process_time()
             board_of(cast, crowd.systems, REFERENCES)
             times.append(process_time() - start)
@@ -427,7 +433,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Simulated crowds, and what the board makes of them.")
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], help="all of them if none is named")
     parser.add_argument("--runs", type=int, default=100, help="crowds of each kind")
+    parser.add_argument("--seed", type=int, default=0, help="of the first crowd")
     asked = parser.parse_args()
     for part in asked.parts or PARTS:
-        tell(f"== {part}, {asked.runs} crowds of each kind")
-        PARTS[part](asked.runs)
+        tell(f"== {part}, {asked.runs} crowds of each kind, from seed {asked.seed}")
+        PARTS[part](range(asked.seed, asked.seed + asked.runs))

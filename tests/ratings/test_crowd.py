@@ -39,7 +39,7 @@ def test_the_truth_of_alike_raters_is_the_quality() -> None:
 def test_two_of_five_idle_and_the_order_stays() -> None:
     even, spread = (outcome(draw, range(8)) for draw in (lambda _: replace(EVEN, idle=0.4), partial(uneven, idle=0.4)))
     assert even.tau.mean() >= 0.93
-    assert spread.tau.mean() >= 0.85
+    assert spread.tau.mean() >= 0.88
     assert even.idle_out.mean() > 0.8
     assert even.honest_out.mean() < 0.08
 
@@ -58,6 +58,14 @@ def test_a_stuffer_moves_nothing_by_more_than_one_rank(number: int, careful: boo
         crowd = replace(EVEN, idle=idle)
         votes = sample(crowd, seed).votes
         extra = stuffing(crowd, number, "v5", seed, careful=careful)
+        assert moves(*(board_of(cast, crowd.systems, {}) for cast in (votes, (*votes, *extra)))) <= 1
+
+
+def test_who_passes_for_twelve_raters_moves_little_with_the_votes_that_an_address_may_give() -> None:
+    for seed, idle in ((0, 0.0), (1, 0.4), (2, 0.4)):
+        crowd = replace(EVEN, idle=idle)
+        votes = sample(crowd, seed).votes
+        extra = stuffing(crowd, 120, "v5", seed, careful=True, raters=12)
         assert moves(*(board_of(cast, crowd.systems, {}) for cast in (votes, (*votes, *extra)))) <= 1
 
 
