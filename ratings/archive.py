@@ -39,7 +39,7 @@ _BRANCH: Final = "main"
 _WORKERS: Final = 8
 _MOST_BYTES: Final = 64 << 20
 _KIND: Final = "dataset"
-_NO_ACCESS: Final = 401
+_NOT_THERE: Final = 404
 _STALE: Final = (409, 412)
 _Operation = CommitOperationAdd | CommitOperationDelete
 _T = TypeVar("_T")
@@ -115,10 +115,13 @@ class Archive:
 
     Args:
         source: Where it is.
+
+    Attributes:
+        commits: How many were asked for; the Hub takes only so many an hour.
     """
 
     def __init__(self, source: ArchiveSource) -> None:
-        self.source = source
+        self.source, self.commits = source, 0
         self._api = HfApi(endpoint=source.endpoint, token=source.token)
         self._calls = Calls()
         self._has_card = False
@@ -210,9 +213,10 @@ class Archive:
         try:
             head = self._api.dataset_info(self.source.repo, revision=_BRANCH, expand=["sha"]).sha
         except RepositoryNotFoundError as error:
-            if error.response.status_code == _NO_ACCESS:
+            if error.response.status_code != _NOT_THERE:  # it may be there: only access is missing
                 raise
-            return Listing(head=None, parts={}, hashes={}, is_deleting=False)
+            self._listing, self._has_card = Listing(head=None, parts={}, hashes={}, is_deleting=False), False
+            return self._listing
         if head != self._listing.head:
             tree = self._api.list_repo_tree(self.source.repo, recursive=True, revision=head, repo_type=_KIND)
             files = {one.path: one for one in tree if isinstance(one, RepoFile)}
@@ -242,6 +246,7 @@ class Archive:
         operations: list[_Operation] = [_addition(part) for part in parts]
         if not self._has_card:
             operations += self._missing_card()
+        self._has_card = False  # if this fails, the dataset may be gone
         commit = self._commit(operations, f"Add {len(parts)} parts")
         self._has_card = True
         self._check(commit, parts)
@@ -257,6 +262,7 @@ class Archive:
             self._check(commit, folding.added)
 
     def _squash(self) -> None:
+        self.commits += 1
         self._api.super_squash_history(
             self.source.repo, branch=_BRANCH, repo_type=_KIND, commit_message="Votes as they are"
         )
@@ -264,6 +270,7 @@ class Archive:
             self._commit([CommitOperationDelete(path_in_repo=_MARKER)], "The deletion is done", self._listing.head)
 
     def _commit(self, operations: Sequence[_Operation], message: str, parent: str | None = None) -> str:
+        self.commits += 1
         return self._api.create_commit(
             self.source.repo,
             operations,

@@ -33,7 +33,7 @@ class Pace:
     The Hub takes 128 commits an hour for a repository, from all who write to it.
 
     Attributes:
-        burst: Commits that may follow each other at once.
+        burst: Commits of all replicas together that may follow each other at once.
         commits_per_hour: Commits of all replicas together in the long run.
         beat_seconds: From one look at what waits to the next.
         pull_seconds: From one look at the archive to the next.
@@ -69,15 +69,23 @@ class Lag:
 def pull(store: VoteStore, archive: Archive) -> int:
     """Takes over what is new in the archive, and returns how many records were new here.
 
+    What was saved and is not in this archive, because it is another one or lost its parts, waits to be sent again.
+
     Raises:
         ArchiveError: The archive cannot be read.
         VoteError: The store cannot be written.
     """
+    store.turn_to(archive.source.repo)
+    known = store.known_parts()  # before the listing, so that what is sent meanwhile is not taken for gone
     listing = archive.listing()
-    new = archive.read(listing, listing.parts.keys() - store.known_parts())
-    merged = _merge(store, new)
-    store.keep_parts(listing.parts)
-    return merged
+    unknown = listing.parts.keys() - known
+    new = _merge(store, archive.read(listing, unknown))
+    store.drop_parts(known - listing.parts.keys())
+    if store.has_strays():
+        # Of the parts that hold a record, the store knows one; another may still be there.
+        new += _merge(store, archive.read(listing, listing.parts.keys() - unknown))
+        store.send_strays_again()
+    return new
 
 
 def push(store: VoteStore, archive: Archive, writer: str, seconds: float | None = None) -> int:
@@ -93,6 +101,7 @@ def push(store: VoteStore, archive: Archive, writer: str, seconds: float | None 
         ArchiveError: It may not have arrived; sending it again is safe.
         VoteError: The store cannot be read or written.
     """
+    store.turn_to(archive.source.repo)
     store.seal(writer, datetime.now(UTC).date())
     parts = store.waiting_parts()
     if parts:
@@ -162,14 +171,16 @@ class Courier:
     Args:
         store: Where votes are accepted.
         archive: Where they are saved.
-        replicas: How many servers write to the archive, and so share what the Hub allows.
+        replicas: How many servers write to the archive, and so share what the Hub allows. Of those with the same
+            database only one is at work at a time.
         pace: How often it goes.
     """
 
     def __init__(self, store: VoteStore, archive: Archive, replicas: int = 1, pace: Pace | None = None) -> None:
         self._store, self._archive, self._pace = store, archive, pace or Pace()
         self._writer = uuid.uuid4().hex[:12]
-        self._tokens = _Tokens(self._pace.burst, self._pace.commits_per_hour / max(replicas, 1))
+        share = 1 / max(replicas, 1)
+        self._tokens = _Tokens(max(self._pace.burst * share, 1.0), self._pace.commits_per_hour * share)
         tasks = (self._push_what_waits, self._pull_in_time, self._compact_if_many)
         self._tasks = tuple(_Task(do, self._pace.longest_pause_seconds) for do in tasks)
         self._next_pull, self._may_be_many, self._is_restored = 0.0, False, False
@@ -217,23 +228,30 @@ class Courier:
             with self._at_work:
                 for task in self._tasks:
                     if task.is_due and not self._ending.is_set():
+                        before = self._archive.commits
                         failure = task.run()
+                        self._tokens.take(self._archive.commits - before)
                         if failure is not None and failure.retry_seconds is not None:
-                            self._tokens.spend()
+                            self._tokens.take_all()
             self._ending.wait(self._pace.beat_seconds)
 
     def _push_what_waits(self) -> bool:
-        if not self._store.waiting() or not self._tokens.take():
+        if not self._tokens.has_one or not self._store.has_outgoing():
             return False
-        push(self._store, self._archive, self._writer)
-        if self._store.stained_parts():
+        with self._store.alone() as is_alone:
+            if is_alone:
+                push(self._store, self._archive, self._writer)
+        if is_alone and self._store.stained_parts():
             self._next_pull = 0.0  # a wish to forget is to be done soon
-        return True
+        return is_alone
 
     def _pull_in_time(self) -> bool:
         if time.monotonic() < self._next_pull:
             return False
-        pull(self._store, self._archive)
+        with self._store.alone() as is_alone:
+            if not is_alone:
+                return False
+            pull(self._store, self._archive)
         self._next_pull = time.monotonic() + self._pace.pull_seconds * random.uniform(0.8, 1.2)
         self._may_be_many = self._is_restored = True
         return True
@@ -241,10 +259,13 @@ class Courier:
     def _compact_if_many(self) -> bool:
         if not self._may_be_many or not self._tokens.has_one:
             return False
-        if not needs_compaction(self._store, self._archive, self._pace.most_fresh):
-            self._may_be_many = False
-        elif self._tokens.take():
-            compact(self._store, self._archive, self._pace.most_fresh)
+        with self._store.alone() as is_alone:
+            if not is_alone:
+                return False
+            if needs_compaction(self._store, self._archive, self._pace.most_fresh):
+                compact(self._store, self._archive, self._pace.most_fresh)
+            else:
+                self._may_be_many = False
         return True
 
     def _flush(self, until: float) -> None:
@@ -268,22 +289,18 @@ class _Tokens:
         self._burst, self._per_second = burst, per_hour / 3600
         self._left, self._at = burst, time.monotonic()
 
-    def take(self) -> bool:
-        """Takes one, or tells that there is none."""
-        if self._grown() < 1:
-            return False
-        self._left -= 1
-        return True
+    def take(self, count: int) -> None:
+        """Takes some; when there are not as many, those that come next are owed."""
+        self._left = self._grown() - count
 
     @property
     def has_one(self) -> bool:
         """Whether there is one to take."""
         return self._grown() >= 1
 
-    def spend(self) -> None:
-        """Takes all: the Hub has counted otherwise."""
-        self._grown()
-        self._left = 0.0
+    def take_all(self) -> None:
+        """Takes what is left: the Hub has counted otherwise."""
+        self._left = min(self._grown(), 0.0)
 
     def _grown(self) -> float:
         now = time.monotonic()

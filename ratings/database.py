@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -37,12 +38,14 @@ from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from sr_core.errors import VoteError
 
-__all__ = ["COUNTERS", "FORGOTTEN", "PARTS", "VOTES", "Database"]
+__all__ = ["ARCHIVE", "COUNTERS", "FORGOTTEN", "PARTS", "VOTES", "Database", "is_elsewhere"]
 
 _WAIT_SECONDS: Final = 10
 """Longest wait for the turn to write, for a connection, and for an answer of PostgreSQL."""
 _LOCK: Final = 7_261_093_118
 """Number of PostgreSQL's advisory lock that a writer holds; it only has to be ours."""
+_COURIER_LOCK: Final = 7_261_093_119
+"""Number of the one that a courier at work holds."""
 
 _TABLES: Final = MetaData()
 _NUMBER: Final = BigInteger().with_variant(Integer, "sqlite")
@@ -84,6 +87,9 @@ PARTS: Final = Table(
 FORGOTTEN: Final = Table("psr_forgotten", _TABLES, Column("rater", String(16), primary_key=True))
 """Words of raters whose votes are not taken any more."""
 
+ARCHIVE: Final = Table("psr_archive", _TABLES, Column("name", Text, primary_key=True))
+"""The archive that the known parts are in; no row before the first."""
+
 COUNTERS: Final = Table(
     "psr_counters", _TABLES, Column("name", String(16), primary_key=True), Column("value", BigInteger, nullable=False)
 )
@@ -94,14 +100,15 @@ class Database:
     """Connections to the database of the votes; safe between threads.
 
     Attributes:
-        is_remote: Whether it is PostgreSQL, and so outlives this machine's disk.
+        is_remote: Whether it is on another machine, and so outlives this machine's disk.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = engine.execution_options(is_writing=True)
         self._turn = threading.Lock()
-        self.is_remote: bool = engine.dialect.name == "postgresql"
+        self._is_postgresql: bool = engine.dialect.name == "postgresql"
+        self.is_remote = False
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -121,6 +128,9 @@ class Database:
             database = cls(engine)
             with database.writing() as connection:
                 _TABLES.create_all(connection)
+                if database._is_postgresql:
+                    info = connection.connection.driver_connection.info  # type: ignore[union-attr]
+                    database.is_remote = is_elsewhere(info.host, info.hostaddr)
                 there = set(connection.scalars(select(COUNTERS.c.name)))
                 for name in {"revision", "rewrites"} - there:
                     connection.execute(insert(COUNTERS).values(name=name, value=0))
@@ -139,9 +149,26 @@ class Database:
             VoteError: The database does not answer.
         """
         with _told(), self._engine.begin() as connection:
-            if self.is_remote:
+            if self._is_postgresql:
                 connection.execute(text(f"SET LOCAL statement_timeout = {_WAIT_SECONDS * 1000}"))
             yield connection
+
+    @contextmanager
+    def alone(self) -> Generator[bool]:
+        """Tells whether no other process does what is asked for in this way, and keeps it so until the end.
+
+        Only where several machines may share a database, on PostgreSQL; in a file one always is alone.
+
+        Raises:
+            VoteError: The database does not answer.
+        """
+        if not self._is_postgresql:
+            yield True
+            return
+        with self.reading() as connection:
+            connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            query = text("SELECT pg_try_advisory_xact_lock(:lock)")
+            yield bool(connection.scalar(query, {"lock": _COURIER_LOCK}))
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
@@ -154,7 +181,7 @@ class Database:
             raise VoteError(_BUSY)
         try:
             with _told(), self._writer.begin() as connection:
-                if self.is_remote:
+                if self._is_postgresql:
                     connection.execute(text(f"SET LOCAL statement_timeout = {_WAIT_SECONDS * 1000}"))
                     connection.execute(text("SET LOCAL synchronous_commit = on"))
                     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -164,7 +191,7 @@ class Database:
 
     def shred(self) -> None:
         """Lets nothing of deleted rows stay in SQLite's log; other databases do that in their own time."""
-        if not self.is_remote:
+        if not self._is_postgresql:
             with _told(), self._engine.connect() as connection:
                 raw: Any = connection.connection.driver_connection
                 raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -172,6 +199,21 @@ class Database:
     def close(self) -> None:
         """Closes the connections that nobody uses."""
         self._engine.dispose()
+
+
+def is_elsewhere(host: str, address: str) -> bool:
+    """Returns whether a server of PostgreSQL is not on this machine, as far as its address tells.
+
+    Args:
+        host: As a connection tells it: a name, an address, or the folder of a socket.
+        address: The numeric address of that connection, or nothing.
+    """
+    if host.startswith(("/", "@")):
+        return False
+    try:
+        return not ip_address(address or host).is_loopback
+    except ValueError:
+        return host not in ("", "localhost")
 
 
 _BUSY: Final = "Votes cannot be stored or read just now; please try again in a minute."

@@ -6,7 +6,7 @@ All this runs while nobody else writes (:meth:`ratings.database.Database.writing
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from ratings.database import COUNTERS, FORGOTTEN, PARTS, VOTES
 from ratings.parts import order_of
@@ -101,7 +101,7 @@ def merge_records(connection: Connection, records: Sequence[tuple[str, Record]])
         elif record.id not in wanted:
             wanted[record.id], parts[record.id] = record, part
     there = connection.execute(select(VOTES.c.id, VOTES.c.at, VOTES.c.line).where(VOTES.c.id.in_(list(wanted)))).all()
-    connection.execute(update(VOTES).where(VOTES.c.id.in_([row.id for row in there])).values(is_saved=True))
+    _note_saved(connection, {row.id: parts[row.id] for row in there})
     beaten = [row.id for row in there if order_of(wanted[row.id]) < (row.at, row.id, row.line)]
     if beaten:
         connection.execute(delete(VOTES).where(VOTES.c.id.in_(beaten)))
@@ -133,6 +133,20 @@ def note_parts(connection: Connection, parts: Mapping[str, bool]) -> None:
     ]
     if rows:
         connection.execute(insert(PARTS), rows)
+
+
+def _note_saved(connection: Connection, parts: Mapping[str, str]) -> None:
+    """Notes that stored records are in the archive, and the part of each, by its id.
+
+    A record that waits in a part keeps that one, which goes out with it all the same.
+    """
+    connection.execute(update(VOTES).where(VOTES.c.id.in_(list(parts))).values(is_saved=True))
+    ids: dict[str, list[str]] = {}
+    for one, part in parts.items():
+        ids.setdefault(part, []).append(one)
+    waits = exists().where(PARTS.c.name == VOTES.c.part, PARTS.c.is_waiting)
+    for part, held in ids.items():
+        connection.execute(update(VOTES).where(VOTES.c.id.in_(held), ~waits).values(part=part))
 
 
 def _settled(

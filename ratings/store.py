@@ -8,14 +8,15 @@ their ids, and parts by their names.
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, Literal, Self, TypeAlias, TypeVar
 
-from sqlalchemy import bindparam, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, insert, or_, select, update
 
-from ratings.database import FORGOTTEN, PARTS, VOTES, Database
+from ratings.database import ARCHIVE, FORGOTTEN, PARTS, VOTES, Database
 from ratings.ledger import Counters, Outcome, counters_of, merge_records, note_parts, take_records
 from ratings.parts import Part, fresh_part, is_merged
 from ratings.vote import Forget, Record, record_of
@@ -40,6 +41,10 @@ _COURTESY_SECONDS: Final = 0.002
 _COUNT: Final = select(func.count()).where(VOTES.c.rater == bindparam("rater"), VOTES.c.at >= bindparam("since"))
 _SLOTS: Final = select(VOTES.c.slot).where(VOTES.c.rater == bindparam("rater"))
 _STATES: Final = select(VOTES.c.id, VOTES.c.is_saved).where(VOTES.c.id.in_(bindparam("wanted", expanding=True)))
+
+_UNSEALED: Final = and_(~VOTES.c.is_saved, VOTES.c.part.is_(None))
+_ASTRAY: Final = and_(or_(VOTES.c.is_saved, VOTES.c.part.is_not(None)), ~exists().where(PARTS.c.name == VOTES.c.part))
+"""Of records that were sent or read, and whose part is not known any more."""
 
 
 @dataclass(slots=True)
@@ -176,6 +181,36 @@ class VoteStore:
         with self._database.reading() as connection:
             return connection.scalar(select(func.count()).select_from(VOTES).where(~VOTES.c.is_saved)) or 0
 
+    def has_outgoing(self) -> bool:
+        """Returns whether anything is to be sent to the archive."""
+        with self._database.reading() as connection:
+            return any(
+                connection.scalar(select(column).where(is_so).limit(1)) is not None
+                for column, is_so in ((VOTES.c.seq, _UNSEALED), (PARTS.c.seq, PARTS.c.is_waiting))
+            )
+
+    @contextmanager
+    def alone(self) -> Generator[bool]:
+        """Tells whether no other server that shares the database sends or reads now, and keeps it so until the end."""
+        with self._database.alone() as is_alone:
+            yield is_alone
+
+    def turn_to(self, archive: str) -> None:
+        """Notes the name of the archive; what was saved in another one is not saved any more.
+
+        It is not sent either before this archive was read, which may hold it as well (:meth:`send_strays_again`).
+        """
+        with self._database.reading() as connection:
+            if connection.scalar(select(ARCHIVE.c.name)) == archive:
+                return
+        with self._database.writing() as connection:
+            is_other = connection.execute(delete(ARCHIVE).where(ARCHIVE.c.name != archive)).rowcount
+            if connection.scalar(select(ARCHIVE.c.name)) is None:
+                connection.execute(insert(ARCHIVE).values(name=archive))
+            if is_other:
+                connection.execute(delete(PARTS).where(~PARTS.c.is_waiting))
+                connection.execute(update(VOTES).where(VOTES.c.is_saved).values(is_saved=False))
+
     def seal(self, writer: str, day: date, most: int = _PIECE) -> None:
         """Puts the records that wait into parts, whose names and bytes never change from then on.
 
@@ -184,14 +219,13 @@ class VoteStore:
             day: In UTC.
             most: Records of a part.
         """
-        waits = (~VOTES.c.is_saved, VOTES.c.part.is_(None))
         while True:
             with self._database.reading() as connection:
-                if connection.scalar(select(VOTES.c.seq).where(*waits).limit(1)) is None:
+                if connection.scalar(select(VOTES.c.seq).where(_UNSEALED).limit(1)) is None:
                     return
             with self._database.writing() as connection:
                 rows = connection.execute(
-                    select(VOTES.c.seq, VOTES.c.line, VOTES.c.rater).where(*waits).order_by(VOTES.c.seq).limit(most)
+                    select(VOTES.c.seq, VOTES.c.line, VOTES.c.rater).where(_UNSEALED).order_by(VOTES.c.seq).limit(most)
                 ).all()
                 if not rows:
                     return
@@ -201,7 +235,7 @@ class VoteStore:
                     insert(PARTS).values(name=part.name, content=part.content, is_waiting=True, is_stained=has_wish)
                 )
                 within = VOTES.c.seq.between(rows[0].seq, rows[-1].seq)
-                connection.execute(update(VOTES).where(within, *waits).values(part=part.name))
+                connection.execute(update(VOTES).where(within, _UNSEALED).values(part=part.name))
 
     def waiting_parts(self, most: int = 20) -> tuple[Part, ...]:
         """Returns the oldest parts that are in no archive yet."""
@@ -252,12 +286,24 @@ class VoteStore:
             self._shred()
         return new
 
-    def keep_parts(self, names: Collection[str]) -> None:
-        """Lets go of the names of known parts that are not among some; when one comes back, it is read again."""
-        gone = sorted(self.known_parts() - set(names))
-        for piece in _pieces(gone):
+    def drop_parts(self, names: Collection[str]) -> None:
+        """Lets go of the names of known parts that are gone; when one comes back, it is read again."""
+        for piece in _pieces(sorted(names)):
             with self._database.writing() as connection:
                 connection.execute(delete(PARTS).where(PARTS.c.name.in_(piece), ~PARTS.c.is_waiting))
+
+    def has_strays(self) -> bool:
+        """Returns whether there are records that were saved, and whose part is gone."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(VOTES.c.seq).where(_ASTRAY).limit(1)) is not None
+
+    def send_strays_again(self) -> None:
+        """Lets the records wait that were saved and whose part is gone.
+
+        Every part of the archive has been merged before, because another one may hold them now.
+        """
+        with self._database.writing() as connection:
+            connection.execute(update(VOTES).where(_ASTRAY).values(is_saved=False, part=None))
 
     def _accept_all(self) -> None:
         with self._calls_lock:

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
+import httpx2
 import pytest
+from huggingface_hub.errors import GatedRepoError
 
 from ratings.archive import Archive, ArchiveError, ArchiveSource
 from ratings.calls import Calls, TooManyCallsError, results
@@ -76,6 +78,42 @@ def test_a_card_of_the_owner_is_kept(hub: Hub, archive: Archive) -> None:
 def test_a_public_dataset_only_when_asked(hub: Hub, source: ArchiveSource) -> None:
     Archive(replace(source, private=False)).push([part(pair(1))])
     assert not hub.repositories[DATASET].is_private
+
+
+def test_a_dataset_that_was_deleted_is_made_again(hub: Hub, archive: Archive) -> None:
+    archive.push([part(pair(1))])
+    del hub.repositories[DATASET]
+    with pytest.raises(ArchiveError):
+        archive.push([part(pair(2), number=1)])  # only now it is known to be gone
+    archive.push([part(pair(2), number=1)])
+    assert hub.repositories[DATASET].is_private
+    assert "README.md" in hub.repositories[DATASET].files
+    del hub.repositories[DATASET]
+    assert archive.listing().head is None
+    archive.push([part(pair(3), number=2)])
+    assert there(hub) == contents(part(pair(3), number=2))
+
+
+def test_a_dataset_behind_a_gate_is_there(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise GatedRepoError("gated", response=httpx2.Response(403, request=httpx2.Request("GET", "http://hub")))
+
+    monkeypatch.setattr(archive._api, "dataset_info", refuse)
+    with pytest.raises(ArchiveError):
+        archive.listing()
+
+
+def test_commits_are_counted(hub: Hub, archive: Archive) -> None:
+    archive.push([part(pair(1)), part(pair(2, BEN), number=1)])
+    assert archive.commits == 1
+    hub.fail("status", COMMIT, number=500)
+    with pytest.raises(ArchiveError):
+        archive.push([part(pair(3), number=2)])
+    assert archive.commits == 2
+    listing = archive.listing()
+    archive.replace(listing, fold(archive.read(listing, listing.parts), [ANN]))
+    archive.finish_deletion()
+    assert archive.commits == 5
 
 
 def test_what_was_pushed_is_read(hub: Hub, archive: Archive, source: ArchiveSource) -> None:

@@ -1,9 +1,10 @@
 """The courier between a real store and a small Hub on this machine."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -11,7 +12,7 @@ import pytest
 
 from ratings.archive import Archive, ArchiveError, ArchiveSource, Listing
 from ratings.courier import Courier, Pace, _Tokens, compact, needs_compaction, pull, push
-from ratings.parts import Folding, fresh_part, is_merged, records_of
+from ratings.parts import Folding, fold, fresh_part, is_merged, records_of
 from ratings.store import VoteStore
 from ratings.vote import Record, line_of
 from tests.ratings.votes import ANN, BEN, DATASET, REPO, START, pair, wish
@@ -122,6 +123,175 @@ def test_a_part_whose_answer_was_lost_is_known_after_a_look(site: Site) -> None:
     pull(store, archive)
     assert state(store, pair(2)) == "saved"
     assert push(store, archive, "w") == 0
+
+
+def test_what_a_deleted_dataset_held_is_sent_again(site: Site) -> None:
+    (store, archive), (other, other_archive) = site.server(), site.server()
+    for number in (1, 2):
+        store.accept(pair(number))
+        push(store, archive, "w")
+    pull(other, other_archive)
+    del site.hub.repositories[DATASET]
+    site.hub.fail("hang up", "GET /api/datasets.*", times=20)
+    with pytest.raises(ArchiveError):
+        pull(store, archive)
+    assert store.waiting() == 0  # who cannot be asked may have lost nothing
+    site.hub.faults.clear()
+    pull(store, archive)
+    assert (store.waiting(), state(store, pair(1))) == (2, "accepted")
+    push(store, archive, "w")
+    assert (store.waiting(), state(store, pair(1))) == (0, "saved")
+    assert site.hub.repositories[DATASET].is_private
+    assert site.there() == [pair(1), pair(2)]
+    pull(other, other_archive)  # it had them from the first dataset, and finds them in the second
+    assert not other.has_outgoing()
+    assert site.restored() == store.records() == other.records()
+
+
+def test_a_listing_without_access_loses_nothing(site: Site) -> None:
+    store, archive = site.server()
+    store.accept(pair(1))
+    push(store, archive, "w")
+    for status in (401, 403, 500):
+        site.hub.fail("status", "GET /api/datasets.*", number=status, times=20)
+        with pytest.raises(ArchiveError):
+            pull(store, archive)
+        site.hub.faults.clear()
+        assert state(store, pair(1)) == "saved"
+
+
+def test_parts_that_were_deleted_are_sent_again_and_no_others(site: Site) -> None:
+    store, archive = site.server()
+    for number in range(4):
+        store.accept(pair(number))
+        push(store, archive, "w")
+    lost = sorted(store.known_parts())[1]
+    archive.replace(archive.listing(), Folding(added=(), removed=(lost,), dropped=0))
+    pull(store, archive)
+    assert store.waiting() == 1
+    push(store, archive, "w")
+    assert sorted(one.id for one in site.there()) == [pair(number).id for number in range(4)]
+
+
+def test_another_archive_gets_what_it_has_not(site: Site) -> None:
+    store, archive = site.server()
+    for number in (1, 2):
+        store.accept(pair(number))
+        push(store, archive, "w")
+    (content,) = [
+        blob.content
+        for path, blob in site.hub.repositories[DATASET].files.items()
+        if path.startswith("votes/") and line_of(pair(2)).encode() in blob.content
+    ]
+    site.hub.make("datasets/owner/other", {"votes/copy.jsonl": content})
+    second = Archive(replace(site.source, repo="owner/other"))
+    site.hub.fail("hang up", "GET /api/datasets.*", times=20)
+    with pytest.raises(ArchiveError):
+        pull(store, second)
+    assert {state(store, pair(1)), state(store, pair(2))} == {"accepted"}  # of this archive nothing is known yet
+    site.hub.faults.clear()
+    assert push(store, second, "w") == 0
+    pull(store, second)
+    assert (state(store, pair(1)), state(store, pair(2))) == ("accepted", "saved")
+    push(store, second, "w")
+    files = site.hub.repositories["datasets/owner/other"].files
+    lines = [line for path, blob in files.items() if path.startswith("votes/") for line in blob.content.splitlines()]
+    assert sorted(lines) == [line_of(pair(number)).encode() for number in (1, 2)]
+
+
+def test_after_compaction_by_another_nothing_is_sent_again(site: Site) -> None:
+    (store, archive), (other, other_archive) = site.server(), site.server()
+    servers = [(store, archive, "w"), (other, other_archive, "o")]
+    number = 0
+    for turn in range(4):
+        for one, where, writer in servers:
+            for rater in (ANN, BEN):
+                number += 1
+                one.accept(pair(number, rater))
+                one.accept(pair(500 + turn, rater))  # that both have
+                push(one, where, writer)
+        for one, where, _ in servers:
+            pull(one, where)
+        if turn == 2:
+            other.accept(wish(999, ANN))
+            push(other, other_archive, "o")
+            pull(other, other_archive)
+        compact(other, other_archive, 1000 if turn == 2 else 0)
+        made = site.hub.repositories[DATASET].made
+        for one, where, writer in servers * 2:
+            pull(one, where)
+            assert not one.has_strays()
+            assert one.waiting() == 0
+            assert push(one, where, writer) == 0
+        assert site.hub.repositories[DATASET].made == made
+    assert store.records() == other.records() == site.restored()
+
+
+def test_a_copy_in_a_part_that_compaction_removes_is_not_sent_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (store, archive), (other, other_archive) = site.server(), site.server()
+    site.add(*(pair(number) for number in range(20)), number=1)
+    pull(other, other_archive)
+    compact(other, other_archive)
+    pull(store, archive)
+    site.add(pair(5), number=2)  # again, in a part that all read last
+    pull(store, archive)
+    pull(other, other_archive)
+    monkeypatch.setattr("ratings.courier.fold", partial(fold, full_bytes=100))  # the merged part stays as it is
+    site.add(wish(99, BEN), number=3)
+    pull(other, other_archive)
+    compact(other, other_archive)
+    for _ in range(3):
+        for one, where in ((store, archive), (other, other_archive)):
+            pull(one, where)
+            assert (one.waiting(), one.has_strays(), one.has_outgoing()) == (0, False, False)
+    assert len(site.there()) == 21
+
+
+def test_a_deleted_dataset_is_made_again_by_the_courier(site: Site) -> None:
+    store, archive = site.server()
+    courier = Courier(store, archive, pace=QUICK)
+    courier.start()
+    store.accept(pair(1))
+    until(lambda: state(store, pair(1)) == "saved")
+    del site.hub.repositories[DATASET]
+    until(lambda: DATASET in site.hub.repositories and site.there() == [pair(1)])
+    until(lambda: state(store, pair(1)) == "saved")
+    courier.stop(5)
+
+
+def test_a_part_whose_votes_came_another_way_is_sent_all_the_same(site: Site) -> None:
+    store, archive = site.server()
+    store.accept(pair(1))
+    store.seal("w", START.date())
+    site.add(pair(1))
+    pull(store, archive)
+    assert store.waiting() == 0
+    courier = Courier(store, archive, pace=QUICK)
+    courier.start()
+    until(lambda: not store.has_outgoing())
+    courier.stop(5)
+    assert len(site.there()) == 2
+
+
+def test_of_servers_with_one_database_one_is_at_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, archive = site.server()
+    free = [False]
+
+    @contextmanager
+    def alone() -> Generator[bool]:
+        yield free[0]
+
+    monkeypatch.setattr(store, "alone", alone)
+    courier = Courier(store, archive, pace=QUICK)
+    courier.start()
+    store.accept(pair(1))
+    sleep(0.3)
+    assert site.hub.seen == []
+    free[0] = True
+    until(lambda: state(store, pair(1)) == "saved" and courier.lag().is_restored)
+    courier.stop(5)
 
 
 def test_compaction(site: Site) -> None:
@@ -457,14 +627,53 @@ def test_commits_are_paced(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("ratings.courier.time.monotonic", lambda: now[0])
     tokens = _Tokens(3, 60)
-    assert [tokens.take() for _ in range(4)] == [True, True, True, False]
+
+    def taken(most: int) -> int:
+        number = 0
+        while tokens.has_one and number < most:
+            tokens.take(1)
+            number += 1
+        return number
+
+    assert taken(9) == 3
     now[0] = 59
     assert not tokens.has_one
     now[0] = 61
     assert tokens.has_one
-    assert [tokens.take(), tokens.take()] == [True, False]
+    assert taken(9) == 1
     now[0] = 10_000
-    assert [tokens.take() for _ in range(4)] == [True, True, True, False]
+    assert taken(9) == 3
     now[0] = 20_000
-    tokens.spend()
-    assert not tokens.take()
+    tokens.take_all()
+    assert taken(9) == 0
+    now[0] = 30_000
+    taken(2)
+    tokens.take(3)  # two of them are owed
+    tokens.take_all()
+    now[0] = 30_150
+    assert taken(9) == 0
+    now[0] = 30_181
+    assert taken(9) == 1
+
+
+@pytest.mark.parametrize(("replicas", "at_once"), [(1, 8), (4, 2), (100, 1)])
+def test_replicas_share_the_budget(site: Site, replicas: int, at_once: int) -> None:
+    store, archive = site.server()
+    tokens = Courier(store, archive, replicas)._tokens
+    assert tokens.has_one
+    tokens.take(at_once)
+    assert not tokens.has_one
+
+
+def test_a_deletion_costs_as_many_commits_as_it_makes(site: Site) -> None:
+    site.add(pair(1), pair(2, BEN))
+    store, archive = site.server()
+    store.accept(wish(9, ANN))
+    courier = Courier(store, archive, pace=replace(QUICK, burst=4, commits_per_hour=1))
+    courier.start()
+    until(lambda: not site.ever_there(pair(1)) and not archive.listing().is_deleting)
+    store.accept(pair(3, BEN))
+    sleep(0.3)
+    assert state(store, pair(3, BEN)) == "accepted"
+    courier.stop(5)
+    assert state(store, pair(3, BEN)) == "saved"

@@ -16,7 +16,7 @@ from time import perf_counter
 import pytest
 from sqlalchemy import create_engine, text
 
-from ratings.database import _BUSY
+from ratings.database import _BUSY, is_elsewhere
 from ratings.ledger import take_records
 from ratings.parts import records_of
 from ratings.store import VoteStore
@@ -136,9 +136,10 @@ def test_states(store: VoteStore) -> None:
     store.accept(pair(1))
     send(store)
     store.accept(pair(2))
-    here = "saved" if store.is_remote else "accepted"
     ids = [pair(number).id for number in (1, 2, 3)]
-    assert store.states(ids) == {ids[0]: "saved", ids[1]: here, ids[2]: "unknown"}
+    assert store.states(ids) == {ids[0]: "saved", ids[1]: "accepted", ids[2]: "unknown"}
+    store.is_remote = True  # as with a database of another machine
+    assert store.states(ids) == {ids[0]: "saved", ids[1]: "saved", ids[2]: "unknown"}
     assert store.states([]) == {}
     assert len(store.states([f"{number:032x}" for number in range(2000)])) == 2000
 
@@ -217,7 +218,7 @@ def test_parts_to_clean_are_known(store: VoteStore) -> None:
     assert store.stained_parts() == {sent, with_wish, "votes/late.jsonl", "votes/other.jsonl"}
     store.merge({"votes/merged/not-done.jsonl": [pair(7)]})
     assert "votes/merged/not-done.jsonl" in store.stained_parts()
-    store.keep_parts(["votes/late.jsonl", "votes/clean.jsonl"])
+    store.drop_parts(store.known_parts() - {"votes/late.jsonl", "votes/clean.jsonl"})
     assert store.stained_parts() == {"votes/late.jsonl"}
     assert store.known_parts() == {"votes/late.jsonl", "votes/clean.jsonl"}
 
@@ -239,6 +240,64 @@ def test_a_part_that_arrived_without_an_answer_is_recognized(store: VoteStore) -
     assert store.merge(parts) == 0
     assert store.waiting() == 0
     assert store.waiting_parts() == ()
+
+
+def test_records_without_a_part_wait_again(store: VoteStore) -> None:
+    store.accept(pair(1))
+    store.accept(pair(2))
+    (sent,) = send(store)
+    store.accept(pair(3))
+    (waits,) = sealed(store)
+    store.merge({"votes/x.jsonl": [pair(2), pair(3)]})
+    assert not store.has_strays()
+    store.drop_parts([sent, waits])  # of these one cannot be gone, because it was not sent yet
+    assert store.has_strays()
+    assert store.waiting() == 0
+    store.send_strays_again()
+    assert not store.has_strays()
+    assert store.states([pair(number).id for number in (1, 2, 3)]) == {
+        pair(1).id: "accepted",
+        pair(2).id: "saved",
+        pair(3).id: "saved",
+    }
+    assert store.has_outgoing()
+    assert sealed(store) == {waits: [pair(3)]} | {name: [pair(1)] for name in sealed(store).keys() - {waits}}
+    send(store)
+    assert not store.has_outgoing()
+
+
+def test_a_part_that_waits_is_withdrawn_though_its_votes_came_another_way(store: VoteStore) -> None:
+    store.accept(pair(1))
+    sealed(store)
+    store.merge({"votes/x.jsonl": [pair(1)]})
+    store.accept(wish(2, ANN))
+    assert [one for records in sealed(store).values() for one in records] == [wish(2, ANN)]
+
+
+def test_what_another_archive_has_is_not_saved_and_waits_for_a_look(store: VoteStore, other: VoteStore) -> None:
+    store.turn_to("owner/first")
+    store.accept(pair(1))
+    store.accept(pair(2))
+    send(store)
+    store.turn_to("owner/first")
+    assert store.waiting() == 0
+    other.turn_to("owner/second")
+    assert store.waiting() == 2
+    assert store.known_parts() == frozenset()
+    assert sealed(store) == {}
+    store.merge({"votes/x.jsonl": [pair(2)]})
+    store.send_strays_again()
+    assert [one for records in sealed(store).values() for one in records] == [pair(1)]
+
+
+def test_only_one_server_is_alone_at_a_shared_database(store: VoteStore, other: VoteStore) -> None:
+    is_shared = store._database._is_postgresql
+    with store.alone() as first, other.alone() as second:
+        assert first
+        assert second != is_shared
+        assert other.accept(pair(1)) == "accepted"  # votes do not wait for that
+    with other.alone() as again:
+        assert again
 
 
 def test_large_parts_are_merged(store: VoteStore) -> None:
@@ -428,12 +487,31 @@ def test_a_vote_that_cannot_be_written_is_an_error_and_the_next_may_work(tmp_pat
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("host", "address", "expected"),
+    [
+        ("db.example", "192.0.2.7", True),
+        ("db.example", "2001:db8::7", True),
+        ("db.example", "", True),
+        ("192.0.2.7", "", True),
+        ("db.example", "127.0.0.1", False),
+        ("localhost", "127.0.1.1", False),
+        ("localhost", "", False),
+        ("::1", "::1", False),
+        ("/run/postgresql", "", False),
+        ("@abstract", "", False),
+        ("", "", False),
+    ],
+)
+def test_a_database_that_shares_the_disk_is_not_elsewhere(host: str, address: str, expected: bool) -> None:
+    assert is_elsewhere(host, address) == expected
+
+
 @pytest.mark.slow
-def test_postgres_outlives_this_machine_and_may_stop(postgres: str) -> None:
-    store = VoteStore.open(postgres.replace("postgresql:", "postgres:"))
-    assert store.is_remote
+def test_postgres_of_this_machine_outlives_no_disk_and_may_stop(postgres: str) -> None:
+    store = VoteStore.open(postgres.replace("postgresql:", "postgres:").replace("127.0.0.1", "localhost"))
+    assert not store.is_remote
     assert store.accept(pair(1)) in ("accepted", "repeated")
-    assert store.states([pair(1).id]) == {pair(1).id: "saved"}
     engine = create_engine(postgres.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:  # as when the server starts anew
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
