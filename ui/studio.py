@@ -3,7 +3,7 @@ speeds, the processes that read and write photos, the pictures that visitors loo
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
 
@@ -11,6 +11,7 @@ from ratings.booth import Booth
 from ratings.courier import Courier
 from sr_core.image.sandbox import Sandbox
 from sr_core.infer.model import LoadedModel
+from ui.background import Background
 from ui.kept import KeptPictures
 from ui.poll import Keeper, Poll
 from ui.settings import Settings
@@ -29,6 +30,7 @@ class Studio:
 
     settings: Settings
     zoo: Zoo
+    background: Background
     models: ModelCache
     speeds: Speeds
     sandbox: Sandbox
@@ -53,11 +55,17 @@ class Studio:
             sandbox: What reads and writes photos; None for one with the confines of the settings.
             poll: What takes votes; None for a poll that is off.
         """
-        models = ModelCache(zoo.manifest, settings.model_cache_bytes, load or partial(load_model, files=zoo.files))
+        load, background = load or partial(load_model, files=zoo.files), Background()
+
+        def load_to_background(release: Release) -> LoadedModel:
+            model = load(release)
+            return replace(model, engine=background.engine(model.engine))
+
         return cls(
             settings=settings,
             zoo=zoo,
-            models=models,
+            background=background,
+            models=ModelCache(zoo.manifest, settings.model_cache_bytes, load_to_background),
             speeds=Speeds(),
             sandbox=Sandbox(settings.confines) if sandbox is None else sandbox,
             kept=KeptPictures(settings.kept_bytes, settings.keep_seconds),
@@ -90,3 +98,4 @@ class Studio:
             self.poll.close()
         finally:
             self.sandbox.close()
+            self.background.close()
