@@ -55,7 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_store(board)
     board.set_defaults(run=_board)
 
-    export = commands.add_parser("export", help="write all votes, without whose they are, and the code of the board")
+    export = commands.add_parser("export", help="write votes, without whose they are, and the code of the board")
+    export.add_argument(
+        "--all", action="store_true", help="the votes of today too (UTC), which are not to be given away"
+    )
     export.add_argument("--out", type=Path, default=Path("votes.zip"), help="file to write; votes.zip by default")
     _add_store(export)
     export.set_defaults(run=_export)
@@ -116,7 +119,7 @@ def _export(options: argparse.Namespace) -> None:
     systems, references = _standing(load_manifest(options.home / "manifest.json"))
     store = _store(options)
     try:
-        content = votes_zip(store.records(), systems, references)
+        content = votes_zip(store.records(), systems, references, None if options.all else now())
     finally:
         store.close()
     try:

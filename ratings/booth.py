@@ -8,12 +8,13 @@ first answer counts, and each time the answer is the same.
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from random import Random, SystemRandom
 from typing import Final, assert_never, cast, get_args
 
+from ratings.allowance import Allowance
 from ratings.ballot import LIFE_SECONDS, Ballot, Mode, OwnTicket, Seals
 from ratings.board import Board
 from ratings.draws import Draws
@@ -21,9 +22,9 @@ from ratings.identity import Keys, now
 from ratings.rank import board_of
 from ratings.stimuli import PictureSet
 from ratings.store import State, VoteStore
-from ratings.trial import GOLDEN_EVERY, Trial, draw_grade, draw_pair, seen_by
+from ratings.trial import GOLDEN_EVERY, draw_grade, draw_pair, seen_by
 from ratings.vote import ANCHORS, OWN, Choice, Forget, GradeVote, PairVote, View, Vote
-from sr_core.errors import BallotError, VoteError, VoteLimitError
+from sr_core.errors import AnswerError, BallotError, VoteError, VoteLimitError
 
 __all__ = ["Accepted", "Booth", "Draw"]
 
@@ -31,6 +32,10 @@ _UNLOCK_MS: Final = 1500
 """So long the page keeps its buttons locked after both pictures are there."""
 _LEAST_SECONDS: Final = 1.0
 """No answer can be honest sooner after the draw; shorter than the page's wait, because clocks of servers differ."""
+_MOST_OPEN: Final = 2
+"""So many trials of a mode can be open: one on screen, and one in another tab. Who draws more gets these again, because
+otherwise one could draw until a wanted system shows, and answer only that. Where they are forgotten, after a restart
+or at another replica, two more can be drawn."""
 _BOARD_SECONDS: Final = 20.0
 _MOST_RECEIPTS: Final = 500
 _LOCKS: Final = 256
@@ -94,6 +99,7 @@ class Booth:
         votes_per_day: Votes of one rater on one day (UTC), of all kinds together.
         clock: Where the time comes from; the keys have one of their own.
         rng: Chance in the draws, by default the system's.
+        votes_per_client: Votes of one network on one day, of all raters together.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  the booth is where everything comes together
@@ -105,9 +111,11 @@ class Booth:
         votes_per_day: int = 60,
         clock: Callable[[], datetime] = now,
         rng: Random | None = None,
+        votes_per_client: int = 120,
     ) -> None:
         self._store, self._keys, self._pictures, self._references = store, keys, pictures, references
-        self._votes_per_day, self._clock, self._rng = votes_per_day, clock, rng or SystemRandom()
+        self._clock, self._rng = clock, rng or SystemRandom()
+        self._allowance = Allowance(store, keys, votes_per_day, votes_per_client)
         self._stimuli = {stimulus.name: stimulus for stimulus in pictures.pictures}
         self._seals = Seals(keys, pictures.version, tuple(self._stimuli), pictures.systems)
         self._draws = Draws(store, pictures.version, tuple(self._stimuli), pictures.systems, references, clock)
@@ -121,15 +129,17 @@ class Booth:
         """Returns whether a browser's token is one that draws go on with, and not replaced by a new one."""
         return self._word_of(browser, self._clock()) is not None
 
-    def draw(self, browser: str | None, mode: Mode) -> Draw:
-        """Returns the next trial of a rater.
+    def draw(self, browser: str | None, mode: Mode, client: bytes | None = None) -> Draw:
+        """Returns the next trial of a rater; the oldest open one again where two are open.
 
         Args:
             browser: The token that the browser keeps, if any.
             mode: Whether two pictures are compared or one is graded.
+            client: A word for the network that asks, here and below; votes of None are not counted together.
 
         Raises:
-            VoteLimitError: No votes are left today, no trial is left at all, or there is nothing to compare.
+            VoteLimitError: No votes are left today, to the rater or to the network, no trial is left at all, or there
+                is nothing to compare.
         """
         if not self._pictures.pictures or set(self._pictures.systems) <= set(ANCHORS):
             raise VoteLimitError("There are no pictures yet of the models on offer here, so there is nothing to rate.")
@@ -138,24 +148,18 @@ class Booth:
         if browser is None or rater is None:
             browser = self._keys.new_browser()
             rater = self._keys.word_of(browser, at)
-        done = self._done_today(browser, at)
-        if done >= self._votes_per_day:
-            raise VoteLimitError(self._no_more_today())
-        trial = self._next(rater, mode)
-        if trial is None:
-            raise VoteLimitError("You have rated all there is this month, thank you; please come back next month.")
-        ballot = Ballot(id=secrets.token_hex(16), rater=rater, at=at, picture=trial.picture, systems=trial.systems)
-        self._draws.open(ballot)
-        stimulus = self._stimuli[trial.picture]
+        done, left = self._allowance.today(browser, client, at)
+        ballot = self._next(rater, mode, at)
+        stimulus = self._stimuli[ballot.picture]
         return Draw(
             browser=browser,
             ballot=self._seals.ballot(ballot),
-            pictures=tuple(self._seals.ticket(trial.picture, system) for system in trial.systems),
+            pictures=tuple(self._seals.ticket(ballot.picture, system) for system in ballot.systems),
             height=stimulus.height,
             width=stimulus.width,
             unlock_ms=_UNLOCK_MS,
             done_today=done,
-            left_today=self._votes_per_day - done,
+            left_today=left,
         )
 
     def picture(self, ticket: str) -> bytes:
@@ -179,7 +183,9 @@ class Booth:
 
     # -- votes
 
-    def vote(self, browser: str, ballot: str, answer: Choice | int, view: View) -> Accepted:
+    def vote(
+        self, browser: str, ballot: str, answer: Choice | int, view: View, client: bytes | None = None
+    ) -> Accepted:
         """Stores the answer to a trial and returns what was shown; the same ballot again gets the same.
 
         Args:
@@ -187,12 +193,14 @@ class Booth:
             ballot: The draw's.
             answer: Which of two is better, or a grade from 1 to 5.
             view: How it was looked at.
+            client: A word for the network.
 
         Raises:
             BallotError: The ballot is not ours, another browser's, older than an hour, or answered within a second;
                 the pictures have changed; the rater has answered the same by another ballot, or was forgotten.
-            VoteLimitError: No votes are left today.
-            VoteError: The answer does not fit the trial, or votes cannot be stored just now.
+            VoteLimitError: No votes, or no skips, are left today.
+            AnswerError: The answer does not fit the trial.
+            VoteError: Votes cannot be stored just now.
         """
         drawn, at = self._seals.read_ballot(ballot), self._clock()
         if self._keys.word_of(browser, drawn.at) != drawn.rater:
@@ -201,14 +209,16 @@ class Booth:
         if seconds < _LEAST_SECONDS:
             raise BallotError("That was faster than one can look; please look for a second and answer again.")
         vote = self._vote_of(drawn, at, answer, view)
-        if seconds > LIFE_SECONDS and not self._is_stored(vote):
+        if seconds > LIFE_SECONDS and self._store.states([vote.id])[vote.id] == "unknown":
             raise BallotError("This was drawn more than an hour ago; please go on to the next picture.")
-        accepted, is_new = self._accept(vote, browser)
+        accepted, is_new = self._accept(vote, browser, client)
         if is_new:
             self._draws.close(drawn, tells=answer != "skip")
         return accepted
 
-    def grade_own(self, browser: str | None, ticket: str, grade: int, view: View) -> Accepted:
+    def grade_own(
+        self, browser: str | None, ticket: str, grade: int, view: View, client: bytes | None = None
+    ) -> Accepted:
         """Stores the grade of a result on an own photo; the same ticket again gets the same answer.
 
         Args:
@@ -216,11 +226,13 @@ class Booth:
             ticket: From :meth:`own_ticket`, at most a day old.
             grade: From 1 to 5.
             view: How it was looked at.
+            client: A word for the network.
 
         Raises:
             BallotError: The ticket is not ours or too old, or this result is graded already.
             VoteLimitError: No votes are left today.
-            VoteError: The grade is out of range, or votes cannot be stored just now.
+            AnswerError: The grade is out of range.
+            VoteError: Votes cannot be stored just now.
         """
         own, at = self._seals.read_own_ticket(ticket), self._clock()
         rater = self._word_of(browser, at)
@@ -238,19 +250,20 @@ class Booth:
             grade=_grade_of(grade),
             view=view,
         )
-        return self._accept(vote, browser)[0]
+        return self._accept(vote, browser, client)[0]
 
     def states(self, ids: Sequence[str]) -> dict[str, State]:
         """Returns how safe each vote is."""
         return self._store.states(ids)
 
-    def again(self, receipts: Sequence[str]) -> dict[str, State]:
+    def again(self, receipts: Sequence[str], client: bytes | None = None) -> dict[str, State]:
         """Stores votes anew that a server lost before they were saved, and returns how safe each one is.
 
         Receipts that are not ours are left out. A vote that stays unknown cannot be stored any more: it was deleted on
         request, or the rater has answered the same anew. The browser can drop both.
 
         Raises:
+            VoteLimitError: No votes are left to the network today; some may be stored.
             VoteError: These are too many at once, or votes cannot be stored just now.
         """
         if len(receipts) > _MOST_RECEIPTS:
@@ -259,7 +272,7 @@ class Booth:
         states = self._store.states(list(votes))
         lost = [vote for vote in votes.values() if states[vote.id] == "unknown"]
         for vote in lost:
-            self._store.accept(vote)
+            self._allowance.store_again(vote, client, self._clock())
         return states | self._store.states([vote.id for vote in lost])
 
     def forget(self, browser: str) -> int:
@@ -312,23 +325,35 @@ class Booth:
             return None
         return None if self._draws.is_forgotten(rater) else rater
 
-    def _next(self, rater: str, mode: Mode) -> Trial | None:
-        knowledge = self._draws.knowledge()
-        slots = self._store.slots_of(rater)
-        had = seen_by(slots, knowledge)
-        opened = [ballot.slot(self._pictures.version) for ballot in self._draws.open_ballots(rater)]
-        # What waits in another tab comes again only when there is nothing else.
-        for seen in (seen_by({*slots, *opened}, knowledge), had) if opened else (had,):
-            match mode:
-                case "grade":
-                    trial = draw_grade(knowledge, seen, self._rng)
-                case "pair":
-                    trial = draw_pair(knowledge, seen, self._rng, self._is_golden(rater, had.pair_trials))
-                case _:
-                    assert_never(mode)
+    def _next(self, rater: str, mode: Mode, at: datetime) -> Ballot:
+        """Returns a ballot for a new trial, or anew for the oldest open one; either is open from then on."""
+        knowledge, version = self._draws.knowledge(), self._pictures.version
+        with self._turns[int(rater, 16) % _LOCKS]:  # or who draws often at the same instant would have many open
+            slots = self._store.slots_of(rater)
+            # What another replica took the answer to is open here no more.
+            ours = (ballot for ballot in self._draws.open_ballots(rater) if ballot.mode == mode)
+            opened = {slot: ballot for ballot in ours if (slot := ballot.slot(version)) not in slots}
+            trial = None
+            if len(opened) < _MOST_OPEN:
+                seen = seen_by({*slots, *opened}, knowledge)
+                match mode:
+                    case "grade":
+                        trial = draw_grade(knowledge, seen, self._rng)
+                    case "pair":
+                        done = seen_by(slots, knowledge).pair_trials
+                        trial = draw_pair(knowledge, seen, self._rng, self._is_golden(rater, done))
+                    case _:
+                        assert_never(mode)
             if trial is not None:
-                return trial
-        return None
+                new = secrets.token_hex(16)
+                ballot = Ballot(id=new, rater=rater, at=at, picture=trial.picture, systems=trial.systems)
+            elif opened:
+                # The id stays, so whichever of its ballots is answered first, all of them get that answer.
+                ballot = replace(next(iter(opened.values())), at=at)
+            else:
+                raise VoteLimitError("You have rated all there is this month, thank you; please come back next month.")
+            self._draws.open(ballot)
+            return ballot
 
     def _is_golden(self, rater: str, pair_trials: int) -> bool:
         """Returns whether a rater's next pair is golden: one in each six, at a place that only we can tell."""
@@ -339,7 +364,7 @@ class Booth:
         match drawn.systems:
             case (left, right):
                 if answer not in get_args(Choice):
-                    raise VoteError(f"A pair is answered by one of {', '.join(get_args(Choice))}.")
+                    raise AnswerError(f"A pair is answered by one of {', '.join(get_args(Choice))}.")
                 return PairVote(
                     id=drawn.id,
                     at=at,
@@ -363,13 +388,9 @@ class Booth:
                     view=view,
                 )
 
-    def _accept(self, vote: Vote, browser: str) -> tuple[Accepted, bool]:
+    def _accept(self, vote: Vote, browser: str, client: bytes | None) -> tuple[Accepted, bool]:
         """Stores a vote, and tells whether it is new."""
-        with self._turns[int(vote.rater, 16) % _LOCKS]:  # so that the limit holds however many come at once
-            if self._done_today(browser, vote.at) >= self._votes_per_day and not self._is_stored(vote):
-                raise VoteLimitError(self._no_more_today())
-            outcome = self._store.accept(vote)
-        match outcome:
+        match outcome := self._allowance.store(vote, browser, client):
             case "accepted":
                 return self._accepted(vote, "saved" if self._store.is_remote else "accepted", browser), True
             case "repeated":
@@ -395,18 +416,6 @@ class Booth:
             browser=browser,
         )
 
-    def _is_stored(self, vote: Vote) -> bool:
-        return self._store.states([vote.id])[vote.id] != "unknown"
-
-    def _done_today(self, browser: str, at: datetime) -> int:
-        midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        # On the first of a month some votes of the day are under the old word, because they were drawn before.
-        words = {self._keys.word_of(browser, day) for day in (at, at - timedelta(days=1))}
-        return sum(self._store.count_of(word, midnight) for word in words)
-
-    def _no_more_today(self) -> str:
-        return f"You have given {self._votes_per_day} votes today, thank you; more are welcome tomorrow."
-
     def _votes_of(self, receipts: Sequence[str]) -> Iterator[Vote]:
         for receipt in receipts:
             try:
@@ -422,5 +431,5 @@ class Booth:
 
 def _grade_of(answer: Choice | int) -> int:
     if isinstance(answer, bool) or not isinstance(answer, int) or not 1 <= answer <= 5:
-        raise VoteError("A grade is a whole number from 1 (bad) to 5 (excellent).")
+        raise AnswerError("A grade is a whole number from 1 (bad) to 5 (excellent).")
     return answer

@@ -29,9 +29,6 @@ _FIT_SHARE: Final = 0.1
 """Fits may take this share of the time, however many votes come."""
 _ANSWER_SECONDS: Final = 180.0
 """An open draw is expected to be answered for so long."""
-_OPEN_PER_RATER: Final = 2
-"""So many open draws of a rater are expected to be answered: the trial on screen, and one that waits behind it. Who
-only draws cannot push pairs away from others."""
 _MOST_OPEN: Final = 20_000
 """Open draws that are remembered; a ballot is as good when its draw is not."""
 
@@ -115,20 +112,18 @@ class Draws:
             self._forgotten.update(raters)
 
     def open(self, ballot: Ballot) -> None:
-        """Counts a draw as if it were answered, for a while."""
+        """Counts a draw as if it were answered, for a while; one that is given out anew counts once."""
         with self._lock:
+            self._drop(ballot.id)
             draw = _Open(ballot=ballot)
             self._open[ballot.id] = draw
             self._counted.append(draw)
             self._count(ballot, 1)
-            of_rater = self._of_rater.setdefault(ballot.rater, {})
-            of_rater[ballot.id] = draw
-            for older in list(of_rater.values())[:-_OPEN_PER_RATER]:
-                self._discount(older)
+            self._of_rater.setdefault(ballot.rater, {})[ballot.id] = draw
             self._sweep()
 
     def open_ballots(self, rater: str) -> tuple[Ballot, ...]:
-        """Returns what a rater has drawn and may still answer."""
+        """Returns what a rater has drawn and may still answer, the oldest first."""
         with self._lock:
             self._sweep()
             return tuple(draw.ballot for draw in self._of_rater.get(rater, {}).values())

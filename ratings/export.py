@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from ratings.rank import MARGIN
 from ratings.table import csv_from
 from ratings.vote import OWN, Forget, GradeVote, PairVote, Record, Vote, line_of
 
-__all__ = ["anonymous_lines", "votes_zip"]
+__all__ = ["anonymous_lines", "finished", "votes_zip"]
 
 _ROOT: Final = Path(__file__).parent.parent
 _TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -22,6 +23,16 @@ _FIRST_MODULE: Final = "ratings.table"
 _LIBRARIES: Final = ("numpy", "pydantic", "scipy")
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 """Of all files: the earliest that a zip can have, so that equal votes make equal files."""
+_MS_STEP: Final = 500
+_PIXEL_STEP: Final = 200
+_FINISHED: Final = """\
+The votes are those of finished days, in UTC: those of the day on which this file was made come later, so that nobody
+can tell from two files which votes are of the person who has just voted.\
+"""
+_ALL: Final = """\
+All votes are here, also those of the day on which this file was made. It is for their owner: who has two such files can
+tell which votes are of a person who voted in between. The app gives away those of finished days alone.\
+"""
 
 
 def anonymous_lines(records: Sequence[Record]) -> tuple[str, ...]:
@@ -46,21 +57,37 @@ def anonymous_lines(records: Sequence[Record]) -> tuple[str, ...]:
     )
 
 
+def finished(records: Sequence[Record], at: datetime) -> tuple[Record, ...]:
+    """Returns the votes of days that are over at a time, in UTC, and all wishes to forget.
+
+    Who fetches the votes again and again would otherwise see one line come when one person votes, and with it which of
+    the other lines are that person's.
+    """
+    midnight = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return tuple(record for record in records if isinstance(record, Forget) or record.at < midnight)
+
+
 def votes_zip(
-    records: Sequence[Record], systems: Sequence[str], references: Mapping[str, str], margin: float = MARGIN
+    records: Sequence[Record],
+    systems: Sequence[str],
+    references: Mapping[str, str],
+    at: datetime | None,
+    margin: float = MARGIN,
 ) -> bytes:
-    """Returns a zip of all votes, the table that they make, and the code that makes it; the same for equal votes.
+    """Returns a zip of votes, the table that they make, and the code that makes it; the same for equal votes.
 
     Args:
         records: All that is stored.
         systems: Which may stand on the board.
         references: From a variant to the full-precision network that it was made from.
+        at: When it is given away: the votes of days that are over by then are in it. None for all votes, which are for
+            their owner alone.
         margin: Difference in log odds that counts as none.
     """
-    lines = anonymous_lines(records)
+    lines = anonymous_lines(records if at is None else finished(records, at))
     board = json.dumps({"systems": list(systems), "references": dict(references), "margin": margin}, indent=1)
     files = {
-        "README.txt": (_TEMPLATES / "export.txt").read_bytes(),
+        "README.txt": _read_me(_ALL if at is None else _FINISHED),
         "LICENSE.txt": (_ROOT / "LICENSE").read_bytes(),
         "votes.jsonl": "".join(line + "\n" for line in lines).encode(),
         "table.csv": csv_from(lines, board).encode(),
@@ -76,6 +103,10 @@ def votes_zip(
             member.compress_type, member.external_attr = zipfile.ZIP_DEFLATED, 0o100644 << 16
             archive.writestr(member, content)
     return stream.getvalue()
+
+
+def _read_me(which: str) -> bytes:
+    return (_TEMPLATES / "export.txt").read_text(encoding="utf-8").replace("{which}", which).encode()
 
 
 def _is_own(vote: Vote) -> bool:
@@ -97,12 +128,16 @@ def _line_of(vote: Vote, rater: str, picture: str) -> str:
             fields |= {"system": vote.system, "grade": vote.grade}
     view = vote.view
     fields["view"] = {
-        "decision_ms": round(view.decision_ms, -2),
-        "viewport": [round(side, -2) for side in view.viewport],
+        "decision_ms": _in_steps(view.decision_ms, _MS_STEP),
+        "viewport": [_in_steps(side, _PIXEL_STEP) for side in view.viewport],
         "pixel_ratio": max(round(view.pixel_ratio, 1), 0.1),
         "zoom": max(round(view.zoom, 1), 0.1),
     }
     return json.dumps(fields)
+
+
+def _in_steps(value: int, step: int) -> int:
+    return round(value / step) * step
 
 
 def _sources(module: str) -> list[Path]:

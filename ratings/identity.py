@@ -56,6 +56,7 @@ class Keys:
         if not secret:
             raise ValueError("an empty secret keeps nothing")
         self._secret, self._clock = secret.encode(), clock
+        self._derived: dict[str, bytes] = {}  # deriving one takes longer than using it
         self._fernets: dict[str, Fernet] = {}
 
     def new_browser(self, seed: bytes | None = None) -> str:
@@ -116,11 +117,12 @@ class Keys:
         signed, fernet = token + "=" * (-len(token) % 4), self._fernet(purpose)
         try:
             payload = fernet.decrypt(signed)
-            sealed_at = fernet.extract_timestamp(signed)
         except InvalidToken as error:
             raise BallotError(_FOREIGN) from error
-        if max_age_seconds is not None and int(self._clock().timestamp()) - sealed_at > max_age_seconds:
-            raise BallotError(_EXPIRED)
+        if max_age_seconds is not None:
+            age_seconds = int(self._clock().timestamp()) - fernet.extract_timestamp(signed)
+            if age_seconds > max_age_seconds:
+                raise BallotError(_EXPIRED)
         return payload
 
     def _month_word(self, number: bytes, year: int, month: int) -> str:
@@ -137,7 +139,11 @@ class Keys:
         return fernet
 
     def _key(self, purpose: str) -> bytes:
-        return HKDF(algorithm=SHA256(), length=32, salt=_SALT, info=purpose.encode()).derive(self._secret)
+        key = self._derived.get(purpose)
+        if key is None:
+            key = HKDF(algorithm=SHA256(), length=32, salt=_SALT, info=purpose.encode()).derive(self._secret)
+            self._derived[purpose] = key
+        return key
 
 
 def server_secret(given: str | None, folder: Path) -> str:

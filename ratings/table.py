@@ -8,12 +8,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, cast
 
 from ratings.board import Board, Equivalence, GradeScore, PairScore
 from ratings.rank import board_of
-from ratings.vote import Vote, record_of
+from ratings.vote import ORIGINAL, Vote, record_of
 from sr_core.errors import VoteError
 
 __all__ = ["COLUMNS", "csv_from", "csv_of", "text_of", "votes_of"]
@@ -53,8 +53,10 @@ def votes_of(lines: Iterable[str]) -> tuple[Vote, ...]:
 
 def csv_of(board: Board) -> str:
     """Returns the board as CSV, a row for each system in the order of the board."""
-    verdicts = {verdict.system: verdict for verdict in board.equivalences}
+    verdicts, shown = {verdict.system: verdict for verdict in board.equivalences}, _shown(board)
     grades = {(grade.system, grade.own): grade for grade in board.grades}
+    original = grades.get((ORIGINAL, False))
+    has_dmos = original is not None and original.standing != "hidden"  # else it would tell of the original's score
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([name for group in COLUMNS for name in group])
@@ -62,9 +64,9 @@ def csv_of(board: Board) -> str:
         writer.writerow(
             [
                 *_pair_cells(pair),
-                *_verdict_cells(verdicts.get(pair.system)),
-                *_grade_cells(grades.get((pair.system, False)), has_dmos=True),
-                *_grade_cells(grades.get((pair.system, True)), has_dmos=False),
+                *_verdict_cells(verdicts.get(pair.system), shown),
+                *_grade_cells(grades.get((pair.system, False)), len(COLUMNS[2]), has_dmos=has_dmos),
+                *_grade_cells(grades.get((pair.system, True)), len(COLUMNS[3]), has_dmos=False),
             ]
         )
     return stream.getvalue()
@@ -72,12 +74,12 @@ def csv_of(board: Board) -> str:
 
 def text_of(board: Board) -> str:
     """Returns the board as aligned text for a terminal, and below it who was counted."""
-    verdicts = {verdict.system: verdict for verdict in board.equivalences}
+    verdicts, shown = {verdict.system: verdict for verdict in board.equivalences}, _shown(board)
     rows = [("rank", "system", "score", "95 % interval", "votes", "group", "against full precision")]
     for pair in board.pairs:
         rank, group, standing, votes, score, low, high = _pair_cells(pair)[1:]
         verdict = verdicts.get(pair.system)
-        words = "" if verdict is None or not score else _verdict_words(verdict)
+        words = "" if verdict is None or not _is_shown(verdict, shown) else _verdict_words(verdict)
         interval = f"{low} to {high}" if score else standing
         rows.append((rank, pair.system, score, interval, votes, group, words))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -114,9 +116,21 @@ def _pair_cells(pair: PairScore) -> tuple[str, ...]:
     return pair.system, rank, group, pair.standing, str(pair.votes), *figures
 
 
-def _verdict_cells(verdict: Equivalence | None) -> Sequence[str]:
+def _shown(board: Board) -> frozenset[str]:
+    """Returns the systems that have a score."""
+    return frozenset(pair.system for pair in board.pairs if pair.standing != "hidden")
+
+
+def _is_shown(verdict: Equivalence, shown: Collection[str]) -> bool:
+    """Returns whether both sides have a score, so that a difference tells of no score that is hidden."""
+    return {verdict.system, verdict.reference} <= set(shown)
+
+
+def _verdict_cells(verdict: Equivalence | None, shown: Collection[str]) -> Sequence[str]:
     if verdict is None:
         return [""] * len(COLUMNS[1])
+    if not _is_shown(verdict, shown):
+        return [verdict.reference, *[""] * (len(COLUMNS[1]) - 1)]
     figures = [_figure(value) for value in (verdict.difference, verdict.low, verdict.high)]
     needed = "" if verdict.votes_needed is None else str(verdict.votes_needed)
     return verdict.reference, *figures, verdict.verdict, needed
@@ -127,12 +141,16 @@ def _verdict_words(verdict: Equivalence) -> str:
     return words if verdict.votes_needed is None else f"{words}, about {verdict.votes_needed} more votes"
 
 
-def _grade_cells(grade: GradeScore | None, *, has_dmos: bool) -> Sequence[str]:
+def _grade_cells(grade: GradeScore | None, columns: int, *, has_dmos: bool) -> Sequence[str]:
+    """Returns the cells of a mean opinion score; with five columns, one is for the DMOS."""
     if grade is None:
-        return [""] * (len(COLUMNS[2]) if has_dmos else len(COLUMNS[3]))
-    figures: list[float | None] = [grade.mos, grade.low, grade.high, *([grade.dmos] if has_dmos else [])]
-    is_shown = grade.standing != "hidden"
-    return *(_figure(value) if is_shown else "" for value in figures), str(grade.votes)
+        return [""] * columns
+    figures: list[float | None] = [None] * (columns - 1)
+    if grade.standing != "hidden":
+        figures[:3] = grade.mos, grade.low, grade.high
+        if has_dmos:
+            figures[3] = grade.dmos
+    return *map(_figure, figures), str(grade.votes)
 
 
 def _figure(value: float | None) -> str:

@@ -102,11 +102,6 @@ class PairVote(_Record):
     choice: Choice
     view: View
 
-    @property
-    def is_golden(self) -> bool:
-        """Whether the better picture is known."""
-        return {self.left, self.right} == set(ANCHORS)
-
 
 class GradeVote(_Record):
     """A picture's quality from 1 (bad) to 5 (excellent): absolute category rating, ITU-T P.910.

@@ -11,6 +11,7 @@
     │   ├── WeightsError              the weight file is missing, damaged or does not fit the spec
     │   └── PackageError              the Core ML package is missing, damaged, unsafe or not as it must be
     ├── VoteError                 a vote that cannot be taken, or the store of votes
+    │   ├── AnswerError               the answer does not fit what was asked
     │   ├── BallotError               the ballot is not ours, too old, or answered otherwise before
     │   └── VoteLimitError            no more votes of this rater, or no trials left
     └── OptionError               an option outside its range (tile, overlap, precision, ...)
@@ -19,6 +20,7 @@ Everything else that is raised is a bug and is not caught where users are served
 """
 
 __all__ = [
+    "AnswerError",
     "BallotError",
     "ModelError",
     "OptionError",
@@ -78,6 +80,10 @@ class PackageError(ModelError):
 
 class VoteError(SRError):
     """A vote cannot be taken as it is, or votes cannot be stored or read."""
+
+
+class AnswerError(VoteError):
+    """The answer does not fit what was asked."""
 
 
 class BallotError(VoteError):

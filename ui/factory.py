@@ -1,9 +1,12 @@
 """From settings to a running app."""
 
+import gc
 import logging
+import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +33,7 @@ __all__ = ["App", "create_app", "serve"]
 
 _CLOSING_SECONDS: Final = 0.3
 """After so long a server that was told to end takes no requests any more, and has answered those about votes."""
+_TRUSTED_PEERS: Final = "FORWARDED_ALLOW_IPS"
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,6 +59,7 @@ class App:
             self.studio.close()
         finally:
             self.blocks.close(verbose=False)
+            gc.unfreeze()
 
 
 def create_app(
@@ -131,23 +136,46 @@ def _launch(app: App, settings: Settings, *, quiet: bool) -> str:
     gate = Middleware(
         Gate, access=settings.access, max_upload_bytes=settings.limits.max_file_bytes, clients=app.clients
     )
-    _, address, _ = app.blocks.launch(
-        server_name=settings.host,
-        server_port=settings.port,
-        prevent_thread_lock=True,
-        quiet=quiet,
-        app_kwargs={"middleware": [gate], "routes": app.polling.routes()},
-        theme=app_theme(),
-        css_paths=STYLE,
-        max_file_size=settings.limits.max_file_bytes,
-        allowed_paths=[str(EXAMPLES)],
-        footer_links=["api"],
-        show_error=False,
-        ssr_mode=False,
-        run_history=False,
-        enable_monitoring=False,
-        share=False,
-        pwa=False,
-        mcp_server=False,
-    )
+    with _peers_as_they_are():
+        _, address, _ = app.blocks.launch(
+            server_name=settings.host,
+            server_port=settings.port,
+            prevent_thread_lock=True,
+            quiet=quiet,
+            app_kwargs={"middleware": [gate], "routes": app.polling.routes()},
+            theme=app_theme(),
+            css_paths=STYLE,
+            max_file_size=settings.limits.max_file_bytes,
+            allowed_paths=[str(EXAMPLES)],
+            footer_links=["api"],
+            show_error=False,
+            ssr_mode=False,
+            run_history=False,
+            enable_monitoring=False,
+            share=False,
+            pwa=False,
+            mcp_server=False,
+        )
+    # To look through all that was loaded takes the collector a quarter of a second, in which no vote goes on.
+    gc.collect()
+    gc.freeze()
     return address
+
+
+@contextmanager
+def _peers_as_they_are() -> Generator[None]:
+    """Lets a server that is made meanwhile tell who is connected to it, whatever the headers of a request say.
+
+    uvicorn takes the client's address from ``X-Forwarded-For`` where the peer is this machine; Gradio has no argument
+    for that, only the environment says otherwise. Whom to believe is said by ``PSR_TRUSTED_HOPS`` alone. Gradio reads
+    ``X-Forwarded-Host`` and ``X-Forwarded-Proto`` itself, so addresses in the page stay those that a proxy is asked by.
+    """
+    before = os.environ.get(_TRUSTED_PEERS)
+    os.environ[_TRUSTED_PEERS] = ""
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_TRUSTED_PEERS]
+        else:
+            os.environ[_TRUSTED_PEERS] = before

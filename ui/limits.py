@@ -12,10 +12,13 @@ import json
 import math
 import os
 import re
+import shutil
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from time import monotonic
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -31,6 +34,9 @@ __all__ = ["BODY_BYTES", "RATES", "Asked", "Clients", "Gate", "Rate"]
 
 BODY_BYTES: Final = 1 << 20
 """The longest body of a request that is no upload."""
+_MIB: Final = 1 << 20
+_FREE_BYTES: Final = 512 << 20
+"""No upload may fill the disk further, because votes and results need it too."""
 _FORM_BYTES: Final = 1 << 16
 """What an upload may have besides the file: names and boundaries of its form."""
 
@@ -40,7 +46,7 @@ routes of the ratings, the file of all votes, and the first trial of a rater."""
 
 
 class Rate(NamedTuple):
-    """How often one client may ask: so many times at once, and so many times a second after that."""
+    """How often one client may ask: so many times at once, and so many times a second after that; uploads in MiB."""
 
     burst: float
     per_second: float
@@ -50,11 +56,13 @@ RATES: Final[Mapping[Asked, Rate]] = MappingProxyType(
     {
         "page": Rate(6000, 200),
         "event": Rate(300, 15),
-        "upload": Rate(60, 1),
+        "upload": Rate(1024, 1),
         "picture": Rate(300, 40),
         "vote": Rate(400, 50),
         "votes": Rate(10, 0.1),
-        "rater": Rate(40, 40 / 3600),
+        # Each new rater may look at two trials without an answer, so few may begin; but the thirty of a class begin
+        # together. What one address can do in a day is bounded by the votes that its raters may give together.
+        "rater": Rate(30, 12 / 3600),
     }
 )
 """Enough for a class of thirty behind one address, who open the page and vote at the same time."""
@@ -89,16 +97,17 @@ class Clients:
         """Returns the word for who sent a request: equal for equal addresses until the process ends."""
         return hmac.digest(self._key, _network(self._address(scope)).encode(), "sha256")[:16]
 
-    def wait_seconds(self, scope: Scope, asked: Asked) -> float:
-        """Counts a request; returns 0 if it may go on, otherwise after how many seconds the next one may."""
+    def wait_seconds(self, scope: Scope, asked: Asked, amount: float = 1) -> float:
+        """Counts a request; returns 0 if it may go on, otherwise after how many seconds one like it may."""
         rate = self._rates[asked]
+        amount = min(amount, rate.burst)
         key: tuple[Asked, bytes] = (asked, self.word_of(scope))
         with self._lock:
             now = self._clock()
             left, last = self._left.pop(key, (rate.burst, now))
             left = min(rate.burst, left + (now - last) * rate.per_second)
-            wait = 0.0 if left >= 1 else (1 - left) / rate.per_second
-            self._left[key] = (left if wait else left - 1, now)
+            wait = 0.0 if left >= amount else (amount - left) / rate.per_second
+            self._left[key] = (left if wait else left - amount, now)
             if len(self._left) > self._most:
                 self._left.popitem(last=False)
         return wait
@@ -140,11 +149,14 @@ class Gate:
         access: Whose pages may ask.
         max_upload_bytes: The longest file of an upload.
         clients: Who asks how often.
+        uploads: Folder on the disk that uploads go to.
     """
 
-    def __init__(self, app: ASGIApp, access: Access, max_upload_bytes: int, clients: Clients) -> None:
+    def __init__(
+        self, app: ASGIApp, access: Access, max_upload_bytes: int, clients: Clients, uploads: Path | None = None
+    ) -> None:
         self._app, self._access, self._clients = app, access, clients
-        self._max_upload_bytes = max_upload_bytes
+        self._max_upload_bytes, self._uploads = max_upload_bytes, uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that may not pass; hands all others on."""
@@ -154,13 +166,18 @@ class Gate:
         asked, headers = _asked(scope["method"], scope["path"]), Headers(scope=scope)
         if scope["method"] not in _SAFE and not self._is_own(headers, asked):
             return await _refuse(send, 403, text.FOREIGN_PAGE)
-        wait = self._clients.wait_seconds(scope, asked)
-        if wait:
-            return await _refuse(send, 429, text.TOO_OFTEN, wait)
         longest = self._max_upload_bytes + _FORM_BYTES if asked == "upload" else BODY_BYTES
         announced = headers.get("content-length", "0")
-        if not announced.isdecimal() or int(announced) > longest:
+        is_too_long = not announced.isdecimal() or int(announced) > longest
+        size_bytes = longest if is_too_long or "content-length" not in headers else int(announced)
+        amount = max(size_bytes / _MIB, 1) if asked == "upload" else 1
+        wait = self._clients.wait_seconds(scope, asked, amount)
+        if wait:
+            return await _refuse(send, 429, text.TOO_OFTEN, wait)
+        if is_too_long:
             return await _refuse(send, 413, text.TOO_LONG_A_BODY)
+        if asked == "upload" and self._is_full(size_bytes):
+            return await _refuse(send, 507, text.DISK_FULL)
         return await self._pass(scope, receive, send, longest)
 
     def _is_own(self, headers: Headers, asked: Asked) -> bool:
@@ -181,6 +198,11 @@ class Gate:
             hosts.add(headers.get("x-forwarded-host", "").rpartition(",")[2].strip())
         asking, scheme = _host_of(origin), origin.partition("://")[0]
         return asking is not None and asking in {_host_of(f"{scheme}://{host}") for host in hosts}
+
+    def _is_full(self, size_bytes: int) -> bool:
+        """Returns whether the disk has no room for an upload; it is there once as it came and once as it is kept."""
+        folder = self._uploads or Path(tempfile.gettempdir())
+        return folder.is_dir() and shutil.disk_usage(folder).free < 2 * size_bytes + _FREE_BYTES
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send, longest: int) -> None:
         """Hands a request on and breaks off when its body goes beyond the limit, whatever the app makes of that."""

@@ -61,7 +61,7 @@ class Poll:
         return cls(labels=labels_of(manifest), references=manifest.references, notice=notice)
 
     def start(self) -> None:
-        """Lets the courier begin, which fetches what is on the Hub, and the pictures be made ready, in the background."""
+        """Lets the courier begin, which fetches what is on the Hub, and the pictures be made ready, both behind."""
         if self.courier is not None:
             self.courier.start()
         if self.pictures is not None:
@@ -78,11 +78,17 @@ class Poll:
 def open_poll(voting: Voting, manifest: Manifest, pictures_folder: Path = EMBEDDED) -> Poll:
     """Returns the poll of the settings, its courier not started yet; one that is off when votes cannot be kept.
 
+    So is one whose votes would outlast the secret of their raters: kept elsewhere, with a secret made on this disk.
+
     Args:
         voting: Where votes are kept, and how many a rater may give.
         manifest: The models on offer.
         pictures_folder: The set of pictures; those of other models are left out.
     """
+    if voting.secret is None and not voting.folder_lasts and (voting.repo or voting.database):
+        # Votes would outlive the secret, without which nobody can say which are theirs, to have them deleted.
+        _LOG.error("Ratings are off: %s", text.NO_KEY)
+        return Poll.off(manifest, text.RATINGS_OFF)
     try:
         pictures = load_pictures(pictures_folder).only([release.id for release in manifest.releases])
         if voting.secret is None or voting.database is None:
@@ -92,14 +98,12 @@ def open_poll(voting: Voting, manifest: Manifest, pictures_folder: Path = EMBEDD
     except (OSError, VoteError) as error:
         _LOG.warning("Ratings are off: %s", error)
         return Poll.off(manifest, text.RATINGS_OFF)
-    if voting.secret is None and (voting.repo or store.is_remote):
-        _LOG.warning("%s", text.MADE_A_KEY)
     courier, references = None, manifest.references
     if voting.repo is not None:
         courier = Courier(store, Archive(ArchiveSource(repo=voting.repo, token=voting.token)), voting.replicas)
     return Poll(
         keeper="hub" if courier is not None else "database" if store.is_remote else "here",
-        booth=Booth(store, keys, pictures, references, voting.per_day),
+        booth=Booth(store, keys, pictures, references, voting.per_day, votes_per_client=voting.per_client),
         store=store,
         pictures=pictures,
         courier=courier,

@@ -9,6 +9,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from functools import partial
 from time import monotonic
 from types import MappingProxyType
@@ -21,8 +22,9 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from ratings.booth import Booth
 from ratings.export import votes_zip
+from ratings.identity import now
 from ratings.vote import Choice, View
-from sr_core.errors import BallotError, VoteError, VoteLimitError
+from sr_core.errors import AnswerError, BallotError, VoteError, VoteLimitError
 from ui import text
 from ui.failures import failure_sentence
 from ui.limits import Clients
@@ -37,6 +39,8 @@ _SHOWERS: Final = 4
 _MOST_WAITING: Final = 1000
 """Requests that may wait for either; the next one is told to come back."""
 _LIMIT_SECONDS: Final = 3600
+_AGAIN_SECONDS: Final = 300
+"""When votes that come again find no room today: so soon that the page keeps them, and asks again."""
 _BUSY_SECONDS: Final = 3
 _ZIP_SECONDS: Final = 20.0
 """The file of all votes may be so old, because it takes a fit of all scores to make."""
@@ -140,10 +144,11 @@ class Polling:
     Args:
         poll: The booth and all that is around it.
         clients: Who asks how often.
+        clock: Where the time comes from, for which votes are given away.
     """
 
-    def __init__(self, poll: Poll, clients: Clients) -> None:
-        self._poll, self._clients = poll, clients
+    def __init__(self, poll: Poll, clients: Clients, clock: Callable[[], datetime] = now) -> None:
+        self._poll, self._clients, self._clock = poll, clients, clock
         self._voters, self._showers = _Threads(_VOTERS, "votes"), _Threads(_SHOWERS, "trials")
         self._archivist = _Threads(1, "archive")
         self._titles = {one.name: one.title for one in poll.pictures.pictures} if poll.pictures is not None else {}
@@ -198,7 +203,7 @@ class Polling:
         _see_consent(asked.consent)
         if not booth.is_known(asked.browser):
             self._count_rater(request)
-        draw = booth.draw(asked.browser, asked.mode)
+        draw = booth.draw(asked.browser, asked.mode, self._clients.word_of(request.scope))
         return {
             "browser": draw.browser,
             "ballot": draw.ballot,
@@ -210,10 +215,11 @@ class Polling:
             "left_today": draw.left_today,
         }
 
-    def _vote(self, body: bytes, _: Request) -> dict[str, object]:
+    def _vote(self, body: bytes, request: Request) -> dict[str, object]:
         given, booth = _read(_VoteBody, body), self._booth()
         _see_consent(given.consent)
-        accepted = booth.vote(given.browser, given.ballot, given.answer, given.view)
+        client = self._clients.word_of(request.scope)
+        accepted = booth.vote(given.browser, given.ballot, given.answer, given.view, client)
         return {
             "id": accepted.id,
             "state": accepted.state,
@@ -226,9 +232,8 @@ class Polling:
     def _grade(self, body: bytes, request: Request) -> dict[str, object]:
         given, booth = _read(_GradeBody, body), self._booth()
         _see_consent(given.consent)
-        if not booth.is_known(given.browser):
-            self._count_rater(request)
-        accepted = booth.grade_own(given.browser, given.ticket, given.grade, given.view)
+        client = self._clients.word_of(request.scope)
+        accepted = booth.grade_own(given.browser, given.ticket, given.grade, given.view, client)
         return {
             "id": accepted.id,
             "state": accepted.state,
@@ -242,8 +247,12 @@ class Polling:
         has_trouble = courier is not None and courier.lag().trouble is not None
         return {"states": states, "keeper": self._poll.keeper, "trouble": has_trouble}
 
-    def _again(self, body: bytes, _: Request) -> dict[str, object]:
-        return {"states": self._booth().again(_read(_AgainBody, body).receipts)}
+    def _again(self, body: bytes, request: Request) -> dict[str, object]:
+        given, booth = _read(_AgainBody, body), self._booth()
+        try:
+            return {"states": booth.again(given.receipts, self._clients.word_of(request.scope))}
+        except VoteLimitError as error:
+            raise _RefusedError(_Refusal(429, str(error), _AGAIN_SECONDS)) from error
 
     def _forget(self, body: bytes, _: Request) -> dict[str, object]:
         return {"deleted": self._booth().forget(_read(_ForgetBody, body).browser)}
@@ -254,7 +263,7 @@ class Polling:
         if store is None or pictures is None:
             raise _RefusedError(_Refusal(503, text.RATINGS_OFF))
         if self._zip is None or self._zip[0] + _ZIP_SECONDS <= monotonic():
-            self._zip = monotonic(), votes_zip(store.records(), pictures.systems, self._poll.references)
+            self._zip = monotonic(), votes_zip(store.records(), pictures.systems, self._poll.references, self._clock())
         headers = {"content-disposition": 'attachment; filename="votes.zip"', "cache-control": "no-cache"}
         return Response(self._zip[1], headers=headers, media_type="application/zip")
 
@@ -278,14 +287,22 @@ def _answered(answer: Callable[[], Response]) -> Response:
         return answer()
     except _RefusedError as error:
         return error.refusal.response()
-    except VoteLimitError as error:
-        return _Refusal(429, str(error), _LIMIT_SECONDS).response()
-    except BallotError as error:
-        return _Refusal(409, str(error)).response()
     except VoteError as error:
-        return _Refusal(503, str(error), _BUSY_SECONDS).response()
+        return _refusal_of(error).response()
     except Exception as error:  # noqa: BLE001  logged, and said to the visitor with the number of the job
         return _Refusal(500, failure_sentence(error)).response()
+
+
+def _refusal_of(error: VoteError) -> _Refusal:
+    match error:
+        case AnswerError():
+            return _Refusal(400, str(error))
+        case BallotError():
+            return _Refusal(409, str(error))
+        case VoteLimitError():
+            return _Refusal(429, str(error), _LIMIT_SECONDS)
+        case _:
+            return _Refusal(503, str(error), _BUSY_SECONDS)
 
 
 def _read(model: type[_T], body: bytes) -> _T:

@@ -30,6 +30,7 @@ class Voting:
     Attributes:
         folder: Folder on a local disk for votes that are not elsewhere yet, and for the secret when none is given:
             ``PSR_VOTES_DIR``.
+        folder_lasts: Whether the folder outlives a restart, to which its owner gives their word by naming one.
         repo: Dataset on the Hub where votes are kept for good, or None: ``VOTES_REPO``, written with ``HF_TOKEN``.
         token: What grants access to it, or None for what the client finds itself.
         database: Address of a database for votes in place of a file in the folder, or None: ``VOTES_DB_URL``.
@@ -37,15 +38,18 @@ class Voting:
             None for one that is made once and kept in the folder: ``PSR_VOTES_SECRET``.
         replicas: How many processes of the app share the repository and its quota: ``PSR_VOTES_REPLICAS``.
         per_day: Votes of one rater on one day: ``PSR_VOTES_PER_DAY``.
+        per_client: Votes of all raters behind one address on one day: ``PSR_VOTES_PER_CLIENT``.
     """
 
     folder: Path = Path("votes")
+    folder_lasts: bool = False
     repo: str | None = None
     token: str | None = field(default=None, repr=False)
     database: str | None = field(default=None, repr=False)
     secret: str | None = field(default=None, repr=False)
     replicas: int = 1
     per_day: int = 60
+    per_client: int = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,12 +197,14 @@ def _voting(environment: Mapping[str, str], given: Mapping[str, int | str]) -> V
         )
     return Voting(
         folder=Path(str(given.get("PSR_VOTES_DIR", default.folder))),
+        folder_lasts="PSR_VOTES_DIR" in given,
         repo=repo,
         token=token,
         database=database,
         secret=secret,
         replicas=replicas,
         per_day=int(given.get("PSR_VOTES_PER_DAY", default.per_day)),
+        per_client=int(given.get("PSR_VOTES_PER_CLIENT", default.per_client)),
     )
 
 
@@ -266,6 +272,7 @@ _FIELDS: Mapping[str, Callable[[str, str], int | str]] = MappingProxyType(
         "PSR_VOTES_SECRET": _anything,
         "PSR_VOTES_REPLICAS": _whole(1, 100),
         "PSR_VOTES_PER_DAY": _whole(1, 10_000),
+        "PSR_VOTES_PER_CLIENT": _whole(1, 1_000_000),
         "PSR_TRUSTED_HOPS": _whole(0, 10),
         "PSR_ORIGINS": _origins,
         "PSR_HOST": _words,

@@ -136,9 +136,10 @@ STOPPED_LATE: Final = "The job took longer than {limit} and was stopped; please 
 BUG: Final = "Something went wrong on our side. If you report it, please name job {job}."
 
 RATINGS_OFF: Final = "Ratings are off, because this server cannot keep votes at present; everything else works."
-MADE_A_KEY: Final = (
-    "PSR_VOTES_SECRET is not set. The one that was made instead lies in the votes folder; where that is emptied at a "
-    "restart, raters are then taken for new ones."
+NO_KEY: Final = (
+    "VOTES_REPO or VOTES_DB_URL is set, but not PSR_VOTES_SECRET. A secret that is made here is lost with this disk, "
+    "and raters could not delete their votes any more. Please set PSR_VOTES_SECRET to 16 or more random characters, or "
+    "PSR_VOTES_DIR to a folder that outlives a restart."
 )
 ORIGINAL_SHOWN: Final = "The original"
 NO_CONSENT: Final = "Please tick that your rating may be stored; nothing has been stored."
@@ -148,6 +149,7 @@ RATINGS_BUSY: Final = "Too many people are rating at this moment; please try aga
 NEW_RATERS: Final = "Many people from your network began to rate just now; please try again in {minutes} minutes."
 FOREIGN_PAGE: Final = "This app answers to its own page only; please open that."
 TOO_OFTEN: Final = "These were too many requests at a time from your network; please try again in a moment."
+DISK_FULL: Final = "The server has no room for this file just now; please try again in an hour."
 TOO_LONG_A_BODY: Final = "This is more than the server takes at a time; please send a smaller file."
 
 AS_THE_PHOTO: Final = "same"
@@ -236,7 +238,7 @@ RATE_PICTURE_ALT: Final = "Picture {side}"
 RATE_VOTE: Final = "Your vote"
 RATE_ANSWERS: Final = (
     ("left", "A", "←", "A is better"),
-    ("tie", "About the same", "↓", "About the same"),
+    ("tie", "About the same", "=", "About the same"),
     ("right", "B", "→", "B is better"),
     ("both_bad", "Both bad", "X", "Both are bad"),
     ("skip", "Skip", "S", "Skip this pair"),
@@ -250,7 +252,11 @@ RATE_TODAY: Final = "{done} of {total} today"
 RATE_PHOTO: Final = "Photo: {title}"
 RATE_LOADING: Final = "Loading …"
 RATE_LOOK: Final = "Take a look first …"
+RATE_SCROLL: Final = "Scroll to see both pictures."
+RATE_SCROLL_ONE: Final = "Scroll to see the whole picture."
 RATE_READY: Final = "Now it is your turn."
+RATE_REVEAL: Final = "{side} is {maker}."
+RATE_REVEAL_ONE: Final = "It is {maker}."
 RATE_SENDING: Final = "Sending your vote …"
 RATE_ACCEPTED: Final = "Accepted"
 RATE_ACCEPTED_MORE: Final = "on this server, not in the archive yet"
@@ -266,13 +272,19 @@ RATE_DELETE_ASK: Final = "Delete all votes of this browser? Nobody can bring the
 RATE_DELETE_YES: Final = "Delete them"
 RATE_DELETE_NO: Final = "Keep them"
 RATE_DELETED: Final = "{count} deleted. This browser is unknown here again."
+RATE_FOREIGN: Final = (
+    "{count} deleted. This browser also voted under an earlier secret of this server, and the server no longer knows "
+    "which votes those are. Please ask its owner, who can delete them with “python -m ratings forget --rater”."
+)
 GRADES: Final = ("Bad", "Poor", "Fair", "Good", "Excellent")
 """The words of ITU-T P.910 for the grades 1 to 5."""
 GRADE_TITLE: Final = "How good is this picture?"
-GRADE_CONSENT: Final = (
-    "I agree that my grade is stored and published, with how long I took, the size of my window and a random word; "
-    "nothing of the photo."
+GRADE_STORED: Final = (
+    "Stored: grade, model, time taken, sizes of window and picture, random words for you and the photo; no pixel of it."
 )
+GRADE_AS_RATE: Final = "You agreed to this on the tab “Rate”."
+GRADE_CONSENT: Final = "I agree that my grades are stored, and published without the random words."
+GRADE_TICK: Final = "Please tick the box first."
 GRADE_THANKS: Final = "Thank you: {grade}."
 
 BOARD_TAB: Final = "Board"
@@ -391,9 +403,14 @@ BOARD_WHY_GOLDEN: Final = "{raters} missed too many golden trials, where the ori
 BOARD_WHY_SIDED: Final = "{raters} took one side whatever was there."
 BOARD_WHY_INCONSISTENT: Final = "The votes of {raters} have little to do with those of all others."
 BOARD_GOLDEN: Final = "Golden trials: {right} of {total} were answered right."
-BOARD_SIDE: Final = "Of two pictures alike, the left one is preferred in {percent} %; the scores make up for that."
+BOARD_SIDE: Final = (
+    "Of two pictures alike, the left (on a phone the upper) one is preferred in {percent} %; the scores make up for "
+    "that."
+)
 BOARD_DATA: Final = "Raw votes and the code that makes this table"
-BOARD_DATA_HELP: Final = "A zip. Raters are numbered anew in each download, and times are days."
+BOARD_DATA_HELP: Final = (
+    "A zip with the votes of finished days (UTC). Raters are numbered anew in each download, and times are days."
+)
 
 
 def format_choices(of_the_photo: PhotoFormat | None) -> list[tuple[str, str]]:

@@ -17,13 +17,14 @@ import pytest
 from PIL import Image
 
 import ratings.booth
+from ratings.ballot import Ballot
 from ratings.board import Board
 from ratings.booth import Accepted, Booth, Draw
 from ratings.identity import Keys
 from ratings.stimuli import PictureSet
 from ratings.store import VoteStore
 from ratings.vote import OWN, Choice, Forget, GradeVote, PairVote, View
-from sr_core.errors import BallotError, VoteError, VoteLimitError
+from sr_core.errors import AnswerError, BallotError, VoteError, VoteLimitError
 from tests.ratings.picture_sets import small_set
 
 VARIANTS = ("full", "w8", "w4")
@@ -126,7 +127,7 @@ def test_an_answer_that_does_not_fit_is_refused(
 ) -> None:
     draw = booth.draw(None, mode)
     clock.wait(2)
-    with pytest.raises(VoteError, match=r"^A (pair|grade) is "):
+    with pytest.raises(AnswerError, match=r"^A (pair|grade) is "):
         booth.vote(draw.browser, draw.ballot, answer, VIEW)
     assert store.records() == ()
 
@@ -247,12 +248,171 @@ def test_the_place_of_the_golden_pair_differs_between_raters(booth: Booth) -> No
     assert min(places[place] for place in range(12)) > 25
 
 
-def test_two_tabs_show_two_trials(booth: Booth, clock: Clock) -> None:
-    browser = rate(booth, clock)[0].browser
-    ballots = [booth._seals.read_ballot(booth.draw(browser, "pair").ballot).slot("") for _ in range(20)]
-    assert len(set(ballots)) > 15
-    for _ in range(40):
-        booth.draw(browser, "pair")  # when all are open, they come again
+def trial_of(booth: Booth, draw: Draw) -> tuple[str, ...]:
+    ballot = booth._seals.read_ballot(draw.ballot)
+    return ballot.picture, *ballot.systems
+
+
+@pytest.mark.parametrize("mode", ["pair", "grade"])
+def test_two_tabs_show_two_trials_and_further_ones_these_again(
+    booth: Booth, store: VoteStore, clock: Clock, mode: Literal["pair", "grade"]
+) -> None:
+    first = booth.draw(None, mode)
+    other = booth.draw(first.browser, "grade" if mode == "pair" else "pair")
+    shown = [first]
+    for _ in range(5):
+        clock.wait(800)
+        shown.append(booth.draw(first.browser, mode))
+    trials = [trial_of(booth, draw) for draw in shown]
+    assert trials[0] != trials[1]
+    assert trials == trials[:2] * 3, "with the same sides, for longer than an hour"
+    assert len({draw.ballot for draw in shown}) == len({draw.pictures for draw in shown}) == 6
+    assert len(other.pictures) != len(first.pictures), "each mode has its own"
+    clock.wait(2)
+    answers: tuple[Choice | int, ...] = ("left", "right", "tie") if mode == "pair" else (5, 1, 2)
+    told = [
+        booth.vote(first.browser, shown[n].ballot, answer, VIEW) for n, answer in zip((4, 2, 4), answers, strict=True)
+    ]
+    assert len({one.id for one in told}) == len(store.records()) == 1
+    [vote] = store.records()
+    assert (vote.choice if isinstance(vote, PairVote) else getattr(vote, "grade", None)) == answers[0]
+    third = trial_of(booth, booth.draw(first.browser, mode))
+    assert third not in trials
+    assert trial_of(booth, booth.draw(first.browser, mode)) == trials[1]
+
+
+def test_one_cannot_draw_until_a_wanted_system_shows(booth: Booth) -> None:
+    browser = booth.draw(None, "pair").browser
+    start = threading.Barrier(50)
+
+    def draw(_: int) -> tuple[str, ...]:
+        start.wait(30)
+        return trial_of(booth, booth.draw(browser, "pair"))
+
+    with ThreadPoolExecutor(50) as pool:
+        assert len(set(pool.map(draw, range(50)))) == 2
+    assert booth._draws.knowledge().counts.pairs.sum() == 4, "in both orders: it pushes nothing away from others"
+
+
+def test_after_an_hour_without_a_look_there_is_something_new(booth: Booth, clock: Clock) -> None:
+    browser = booth.draw(None, "pair").browser
+    old = {trial_of(booth, booth.draw(browser, "pair")) for _ in range(4)}
+    clock.wait(3601)
+    new = {trial_of(booth, booth.draw(browser, "pair")) for _ in range(4)}
+    assert len(old) == len(new) == 2
+    assert old != new
+
+
+def test_when_nothing_else_is_left_what_is_open_comes_again(
+    store: VoteStore, pictures: PictureSet, clock: Clock
+) -> None:
+    booth, browser = booth_of(store, pictures, clock, per_day=1000), None
+    for _ in range(29):
+        browser = rate(booth, clock, browser)[0].browser
+    last = [trial_of(booth, booth.draw(browser, "pair")) for _ in range(3)]
+    assert len(set(last)) == 1
+
+
+def test_what_another_replica_took_is_not_drawn_again(store: VoteStore, pictures: PictureSet, clock: Clock) -> None:
+    booth = booth_of(store, pictures, clock)
+    first = booth.draw(None, "pair")
+    second = booth.draw(first.browser, "pair")
+    clock.wait(2)
+    booth_of(store, pictures, clock).vote(first.browser, first.ballot, "left", VIEW)
+    new = trial_of(booth, booth.draw(first.browser, "pair"))
+    assert new not in {trial_of(booth, first), trial_of(booth, second)}
+
+
+def test_a_third_of_a_day_and_five_may_be_skipped(store: VoteStore, pictures: PictureSet, clock: Clock) -> None:
+    booth, browser = booth_of(store, pictures, clock, per_day=12), None
+    for _ in range(9):
+        skipped, accepted = rate(booth, clock, browser, "skip")
+        browser = skipped.browser
+    draw = booth.draw(browser, "pair")
+    clock.wait(2)
+    with pytest.raises(VoteLimitError, match="skipped 9 pairs today; please answer this one, or come back tomorrow"):
+        booth.vote(draw.browser, draw.ballot, "skip", VIEW)
+    assert booth.vote(skipped.browser, skipped.ballot, "skip", VIEW).id == accepted.id
+    assert rate(booth, clock, None, "skip")[1].state == "accepted", "others may"
+    booth.vote(draw.browser, draw.ballot, "tie", VIEW)
+    assert booth.draw(browser, "pair").left_today == 2, "skips are votes of the day"
+    clock.time = datetime(2026, 11, 22, 0, 0, tzinfo=UTC)
+    rate(booth, clock, browser, "skip")
+
+
+def test_a_class_behind_one_address_has_four_votes_each(store: VoteStore, pictures: PictureSet, clock: Clock) -> None:
+    booth, school = booth_of(store, pictures, clock), b"the word of a school"
+    browsers = [booth.draw(None, "pair", school).browser for _ in range(30)]
+    own, receipts = booth.own_ticket("w8", "a word"), list[str]()
+    for browser in browsers * 2:
+        for mode, answer in (("pair", "left"), ("grade", 3)):
+            draw = booth.draw(browser, mode, school)
+            last = booth.draw(browser, mode, school)
+            clock.wait(2)
+            receipts.append(booth.vote(browser, draw.ballot, answer, VIEW, school).receipt)
+            booth.vote(browser, draw.ballot, answer, VIEW, school)  # twice is once
+    refusal = r"network has given 120 votes today, .*\(4 each for a class of 30\).* tomorrow"
+    with pytest.raises(VoteLimitError, match=refusal):
+        booth.draw(browsers[0], "pair", school)
+    with pytest.raises(VoteLimitError, match=refusal):
+        booth.draw(None, "grade", school)
+    with pytest.raises(VoteLimitError, match=refusal):
+        booth.vote(browsers[-1], last.ballot, 3, VIEW, school)
+    with pytest.raises(VoteLimitError, match=refusal):
+        booth.grade_own(None, own, 3, VIEW, school)
+    assert len(store.records()) == 120
+    assert len(booth.again(receipts, school)) == 120, "what is stored is confirmed again"
+    booth.vote(browsers[-1], last.ballot, 3, VIEW, b"another network")
+    clock.time = datetime(2026, 11, 22, 0, 0, tzinfo=UTC)
+    booth.grade_own(browsers[0], own, 3, VIEW, school)
+    assert booth.draw(browsers[0], "pair", school).left_today == 59
+
+
+def test_votes_that_come_again_count_for_their_network_when_they_are_new(
+    store: VoteStore, pictures: PictureSet, clock: Clock, tmp_path: Path
+) -> None:
+    first = booth_of(store, pictures, clock)
+    told = [rate(first, clock)[1] for _ in range(4)]
+    wiped = VoteStore.open(f"sqlite:///{tmp_path / 'new.db'}")
+    booth = Booth(wiped, Keys(HIDDEN, clock), pictures, {}, 60, clock, votes_per_client=3)
+    receipts = [one.receipt for one in told]
+    clock.wait(86_400)  # they count on the day on which they come
+    for _ in range(3):
+        assert set(booth.again(receipts[:2], b"net").values()) == {"accepted"}
+    with pytest.raises(VoteLimitError, match="network has given 3 votes"):
+        booth.again(receipts, b"net")
+    assert len(wiped.records()) == 3
+    assert set(booth.again(receipts, b"other").values()) == {"accepted"}
+    clock.wait(86_400)
+    assert booth.draw(None, "pair", b"net").left_today == 60
+    wiped.close()
+
+
+def test_the_share_of_a_network_holds_in_a_storm_and_failures_take_none_of_it(
+    store: VoteStore, pictures: PictureSet, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booth = Booth(store, Keys(HIDDEN, clock), pictures, {}, 60, clock, votes_per_client=5)
+    draws = [booth.draw(None, "pair", b"net") for _ in range(24)]
+    clock.wait(2)
+
+    def vote(draw: Draw) -> str:
+        try:
+            return booth.vote(draw.browser, draw.ballot, "left", VIEW, b"net").id
+        except VoteLimitError:
+            return "limit"
+
+    def fail(_: object) -> None:
+        raise VoteError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "accept", fail)
+        for draw in draws[:6]:
+            with pytest.raises(VoteError, match="disk is full"):
+                vote(draw)
+    with ThreadPoolExecutor(24) as pool:
+        told = Counter(pool.map(vote, draws))
+    assert told["limit"] == 19
+    assert len(store.records()) == 5
 
 
 def test_a_second_answer_by_another_ballot_does_not_count(store: VoteStore, pictures: PictureSet, clock: Clock) -> None:
@@ -296,16 +456,15 @@ def test_the_day_has_a_limit_for_all_kinds_together(store: VoteStore, pictures: 
 
 def test_the_turn_of_a_month_gives_no_second_day(store: VoteStore, pictures: PictureSet, clock: Clock) -> None:
     clock.time = datetime(2026, 11, 30, 23, 59, tzinfo=UTC)
-    booth = booth_of(store, pictures, clock, per_day=2)
+    booth = booth_of(store, pictures, clock, per_day=1)
     browser = Keys(HIDDEN, clock).new_browser()
-    kept = [booth.draw(browser, "pair") for _ in range(3)]
+    kept = [booth.draw(browser, "pair") for _ in range(2)]
     clock.time = datetime(2026, 12, 1, 0, 1, tzinfo=UTC)
     new = booth.draw(browser, "pair")
     assert len({booth._seals.read_ballot(draw.ballot).rater for draw in (kept[0], new)}) == 2
     clock.wait(2)
-    for draw in kept[:2]:
-        booth.vote(browser, draw.ballot, "left", VIEW)
-    for draw in (kept[2], new):
+    booth.vote(browser, kept[0].ballot, "left", VIEW)
+    for draw in (kept[1], new):
         with pytest.raises(VoteLimitError):
             booth.vote(browser, draw.ballot, "left", VIEW)
     with pytest.raises(VoteLimitError):
@@ -317,17 +476,23 @@ def test_the_turn_of_a_month_gives_no_second_day(store: VoteStore, pictures: Pic
 def test_the_limit_holds_in_a_storm(store: VoteStore, pictures: PictureSet, clock: Clock) -> None:
     booth = booth_of(store, pictures, clock, per_day=5)
     browser = Keys(HIDDEN, clock).new_browser()
-    draws = [booth.draw(browser, "pair") for _ in range(16)]
+    rater, pairs = booth._keys.word_of(browser, clock.time), itertools.combinations(pictures.systems, 2)
+    trials = list(itertools.product([one.name for one in pictures.pictures], pairs))[:16]
+    drawn = [
+        Ballot(id=f"{n:032x}", rater=rater, at=clock.time, picture=one, systems=two)
+        for n, (one, two) in enumerate(trials)
+    ]
+    ballots = [booth._seals.ballot(one) for one in drawn]
     clock.wait(2)
 
-    def vote(draw: Draw) -> str:
+    def vote(ballot: str) -> str:
         try:
-            return booth.vote(browser, draw.ballot, "left", VIEW).id
+            return booth.vote(browser, ballot, "left", VIEW).id
         except VoteLimitError:
             return "limit"
 
     with ThreadPoolExecutor(16) as pool:
-        told = Counter(pool.map(vote, draws))
+        told = Counter(pool.map(vote, ballots))
     assert told["limit"] == 11
     assert len(store.records()) == 5
 

@@ -119,13 +119,18 @@ def test_a_fit_takes_votes_and_skips_off_just_as_they_were_counted(votes: Votes,
     assert draws.knowledge().worth() == pytest.approx(before)
 
 
-def test_who_only_draws_pushes_nothing_away(votes: Votes, draws: Draws) -> None:
+def test_a_ballot_that_is_given_out_anew_counts_once_and_is_the_youngest(votes: Votes, draws: Draws) -> None:
     for number in range(50):
-        draws.open(ballot(votes, number))
+        draws.open(ballot(votes, number % 2))
+        votes.wait(10)
     assert count(draws) == 2
-    assert len(draws.open_ballots(f"{1:016x}")) == 50
-    votes.wait(4000)
+    assert [one.id for one in draws.open_ballots(f"{1:016x}")] == [f"{0:032x}", f"{1:032x}"]
+    draws.open(ballot(votes, 0))
+    assert [one.id for one in draws.open_ballots(f"{1:016x}")] == [f"{1:032x}", f"{0:032x}"]
+    votes.wait(3595)
+    assert [one.id for one in draws.open_ballots(f"{1:016x}")] == [f"{0:032x}"], "its hour began anew"
     assert count(draws) == 0
+    votes.wait(6)
     assert draws.open_ballots(f"{1:016x}") == ()
 
 

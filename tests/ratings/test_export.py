@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ratings.export import anonymous_lines, votes_zip
+from ratings.board import Board, Equivalence, GradeScore, PairScore, Screening, Standing
+from ratings.export import anonymous_lines, finished, votes_zip
 from ratings.rank import board_of
 from ratings.table import COLUMNS, csv_from, csv_of, text_of, votes_of
 from ratings.vote import OWN, GradeVote, Record, Vote, record_of
@@ -28,6 +29,7 @@ from tests.ratings.votes import ANN, BEN, START, VIEW, grade, pair, wish
 
 CROWD = Crowd(qualities=(1.5, -1.5, 0.9, 0.8, 0.1, -2.0), votes=(24,) * 40, idle=0.1, tie=0.2)
 REFERENCES = {"v1": "v0", "v2": "v0"}
+MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def crowd_votes() -> tuple[Vote, ...]:
@@ -56,7 +58,7 @@ def votes() -> tuple[Vote, ...]:
 
 @pytest.fixture(scope="module")
 def exported(votes: tuple[Vote, ...]) -> bytes:
-    return votes_zip(votes, CROWD.systems, REFERENCES)
+    return votes_zip(votes, CROWD.systems, REFERENCES, None)
 
 
 def unpacked(content: bytes) -> dict[str, bytes]:
@@ -137,6 +139,69 @@ def test_what_the_board_hides_is_not_in_the_table() -> None:
     assert "0.0" not in text_of(board)
 
 
+def board_with(**standings: Standing) -> Board:
+    """Returns a board of a variant, its full-precision network and the original, with figures for all of them."""
+    pairs = [
+        PairScore(system=name, score=0.5, low=0.1, high=0.9, votes=2, standing=standing, rank=1, group="a")
+        for name, standing in standings.items()
+    ]
+    grades = [
+        GradeScore(system=name, own=False, mos=3.5, low=3.1, high=3.9, dmos=4.5, votes=2, standing=standing)
+        for name, standing in standings.items()
+    ]
+    verdict = Equivalence(
+        system="tiny",
+        reference="full",
+        difference=0.7,
+        low=0.6,
+        high=0.8,
+        margin=0.2,
+        verdict="better",
+        votes_needed=7,
+        drop=None,
+    )
+    screening = Screening(
+        raters=1,
+        votes=2,
+        skips=0,
+        raters_failed_golden=0,
+        raters_one_sided=0,
+        raters_inconsistent=0,
+        votes_left_out=0,
+        golden=0,
+        golden_right=0,
+        left_bias=0.0,
+    )
+    return Board(pairs=tuple(pairs), grades=tuple(grades), equivalences=(verdict,), screening=screening, drop=None)
+
+
+@pytest.mark.parametrize(
+    ("tiny", "full", "shown"),
+    [
+        ("ranked", "ranked", True),
+        ("preliminary", "ranked", True),
+        ("hidden", "ranked", False),
+        ("ranked", "hidden", False),
+    ],
+)
+def test_no_difference_tells_a_score_that_is_hidden(tiny: Standing, full: Standing, shown: bool) -> None:
+    board = board_with(tiny=tiny, full=full, original="ranked")
+    row = rows_of(csv_of(board))["tiny"]
+    figures = [row[name] for name in ("difference", "difference_low", "difference_high", "verdict", "votes_needed")]
+    assert figures == (["0.7000", "0.6000", "0.8000", "better", "7"] if shown else [""] * 5)
+    assert [row[name] for name in ("score", "low", "high")] == (
+        [""] * 3 if tiny == "hidden" else ["0.5000", "0.1000", "0.9000"]
+    )
+    assert row["reference"] == "full"
+    assert ("better" in text_of(board)) == shown
+
+
+@pytest.mark.parametrize(("original", "shown"), [("ranked", "4.5000"), ("hidden", "")])
+def test_no_grade_tells_that_of_an_original_that_is_hidden(original: Standing, shown: str) -> None:
+    row = rows_of(csv_of(board_with(tiny="ranked", full="ranked", original=original)))["tiny"]
+    assert (row["mos"], row["dmos"], row["grades"]) == ("3.5000", shown, "2")
+
+
 def test_nothing_in_the_file_tells_whose_a_vote_is(votes: tuple[Vote, ...], exported: bytes) -> None:
     content = unpacked(exported)["votes.jsonl"].decode()
     assert re.findall("[0-9a-f]{15,}", content) == [], "no id, no rater's word, no word of an own photo"
@@ -186,11 +251,51 @@ def test_what_could_tell_one_rater_from_others_is_coarse() -> None:
     )
     [line] = anonymous_lines([pair(1).model_copy(update={"view": seen})])
     assert json.loads(line)["view"] == {
-        "decision_ms": 4300,
-        "viewport": [1300, 700],
+        "decision_ms": 4500,
+        "viewport": [1200, 800],
         "pixel_ratio": 1.0,
         "zoom": 0.1,
     }
+
+
+def times(votes: tuple[Vote, ...], hours: float) -> tuple[Vote, ...]:
+    """Returns votes that came one after the other, the last of them so long before :data:`MIDNIGHT`."""
+    first = MIDNIGHT - timedelta(hours=hours, minutes=len(votes) - 1)
+    return tuple(vote.model_copy(update={"at": first + timedelta(minutes=n)}) for n, vote in enumerate(votes))
+
+
+def test_who_asks_again_and_again_sees_no_vote_come(votes: tuple[Vote, ...]) -> None:
+    before = times(votes[:30], hours=1)
+    some = votes_zip(before, CROWD.systems, REFERENCES, MIDNIGHT)
+    assert len(unpacked(some)["votes.jsonl"].splitlines()) == 30
+    for number, hours in ((31, 0), (32, 12), (33, 23.9)):
+        records: tuple[Vote, ...] = (
+            *before,
+            votes[number].model_copy(update={"at": MIDNIGHT + timedelta(hours=hours)}),
+        )
+        at = MIDNIGHT + timedelta(hours=hours, minutes=5)
+        assert votes_zip(records, CROWD.systems, REFERENCES, at) == some, "in no file: not the lines, not the table"
+        japan = at.astimezone(timezone(timedelta(hours=9)))
+        assert votes_zip(records, CROWD.systems, REFERENCES, japan) == some, "a day is one of UTC"
+        next_day = votes_zip(records, CROWD.systems, REFERENCES, MIDNIGHT + timedelta(days=1))
+        assert len(unpacked(next_day)["votes.jsonl"].splitlines()) == 31
+        assert votes_zip(records, CROWD.systems, REFERENCES, None) != some, "their owner has all"
+
+
+def test_the_last_second_of_a_day_is_in_and_the_first_of_the_next_is_not() -> None:
+    last, first = (pair(n).model_copy(update={"at": MIDNIGHT - timedelta(seconds=1 - n)}) for n in range(2))
+    gone = wish(2, ANN).model_copy(update={"at": MIDNIGHT + timedelta(hours=2)})
+    assert finished([first, gone, last], MIDNIGHT + timedelta(hours=3)) == (gone, last), "who asks is forgotten at once"
+    assert finished([first, last], MIDNIGHT - timedelta(seconds=1)) == ()
+
+
+def test_the_file_says_which_votes_it_holds(votes: tuple[Vote, ...]) -> None:
+    for at, said, other in ((MIDNIGHT, "finished days", "for their owner"), (None, "All votes are here", "come later")):
+        read_me = unpacked(votes_zip(votes[:3], CROWD.systems, REFERENCES, at))["README.txt"].decode()
+        assert said in read_me
+        assert other not in read_me
+        assert "{" not in read_me
+        assert max(map(len, read_me.splitlines())) <= 120
 
 
 def test_a_forgotten_rater_is_not_given_away() -> None:
@@ -201,12 +306,14 @@ def test_a_forgotten_rater_is_not_given_away() -> None:
 
 
 def test_equal_votes_make_equal_files(votes: tuple[Vote, ...], exported: bytes) -> None:
-    assert votes_zip(votes[::-1], CROWD.systems, REFERENCES) == exported
-    assert votes_zip(votes[:40], CROWD.systems, REFERENCES) != votes_zip(votes[:41], CROWD.systems, REFERENCES)
+    assert votes_zip(votes[::-1], CROWD.systems, REFERENCES, None) == exported
+    assert votes_zip(votes[:40], CROWD.systems, REFERENCES, None) != votes_zip(
+        votes[:41], CROWD.systems, REFERENCES, None
+    )
 
 
 def test_no_votes_make_a_file_too() -> None:
-    content = votes_zip((), ("original", "bicubic", "tiny"), {})
+    content = votes_zip((), ("original", "bicubic", "tiny"), {}, None)
     files = unpacked(content)
     assert files["votes.jsonl"] == b""
     rows = rows_of(files["table.csv"].decode())
@@ -215,7 +322,7 @@ def test_no_votes_make_a_file_too() -> None:
 
 
 def test_a_margin_is_kept_in_the_file(votes: tuple[Vote, ...]) -> None:
-    board = json.loads(unpacked(votes_zip(votes, CROWD.systems, REFERENCES, margin=3.0))["board.json"])
+    board = json.loads(unpacked(votes_zip(votes, CROWD.systems, REFERENCES, None, margin=3.0))["board.json"])
     assert board["margin"] == 3.0
     assert rows_of(csv_from(anonymous_lines(votes), json.dumps(board)))["v1"]["verdict"] == "equivalent"
 

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,6 +159,26 @@ def test_numbers_are_fixed_and_even(keys: Keys) -> None:
     assert all(850 < numbers.count(n) < 1150 for n in range(6))
     assert set(numbers) == set(range(6))
     assert numbers != [keys.number("other", f"rater:{n}", 6) for n in range(6000)]
+
+
+def test_a_key_is_derived_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    purposes: list[bytes] = []
+
+    def derive(*, info: bytes, **others: Any) -> HKDF:
+        purposes.append(info)
+        return HKDF(info=info, **others)
+
+    monkeypatch.setattr("ratings.identity.HKDF", derive)
+    keys = Keys(WORDS, clock=lambda: NOVEMBER)
+    for _ in range(3):
+        browser = keys.new_browser()
+        keys.word_of(browser, NOVEMBER)
+        keys.word_of(browser, DECEMBER)
+        keys.photo_word("upload")
+        keys.number("golden", "rater", 6)
+        keys.unseal("ballot", keys.seal("ballot", b"x"))
+
+    assert len(purposes) == len(set(purposes)) == 6
 
 
 def test_an_empty_secret_is_a_bug() -> None:

@@ -97,9 +97,15 @@ def test_votes_are_exported(home: Path, store: VoteStore, capsys: pytest.Capture
     assert f"all.zip: {len(content)} bytes" in capsys.readouterr().out
     manifest = load_manifest(home / "manifest.json")
     systems = (ORIGINAL, BICUBIC, manifest.default.id)
-    assert content == votes_zip(store.records(), systems, manifest.references)
+    assert content == votes_zip(store.records(), systems, manifest.references, now())
     with zipfile.ZipFile(io.BytesIO(content)) as zipped:
         assert json.loads(zipped.read("board.json"))["systems"] == list(systems)
+
+    store.accept(pair(99, BEN).model_copy(update={"left": ORIGINAL, "right": BICUBIC, "at": now()}))
+    assert command.main(["--home", str(home), "export", "--out", "again.zip"]) == 0
+    assert Path("again.zip").read_bytes() == content, "what came today is not given away yet"
+    assert command.main(["--home", str(home), "export", "--out", "every.zip", "--all"]) == 0
+    assert Path("every.zip").read_bytes() == votes_zip(store.records(), systems, manifest.references, None) != content
 
     assert command.main(["--home", str(home), "export", "--out", "no/such/folder.zip"]) == 1
     assert "cannot be written" in capsys.readouterr().err

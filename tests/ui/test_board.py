@@ -243,7 +243,7 @@ def test_the_screening_is_told_in_words() -> None:
         "original stands against bicubic. 3 raters took one side whatever was there. The votes of 1 rater have little"
     ) in page
     assert "Golden trials: 451 of 486 were answered right." in page
-    assert "the left one is preferred in 51 %" in page
+    assert "the left (on a phone the upper) one is preferred in 51 %" in page
     honest = replace(NOBODY, raters=214, votes=3120)
     page = plain(read(replace(MANY, screening=honest)))
     assert "214 raters gave 3,120 votes. " in page

@@ -96,7 +96,8 @@ def test_a_revision_of_nothing_is_refused() -> None:
 
 def test_votes_stay_here_unless_told_otherwise() -> None:
     voting = Settings().voting
-    assert (voting.folder, voting.repo, voting.database, voting.per_day) == (Path("votes"), None, None, 60)
+    assert (voting.folder, voting.repo, voting.database) == (Path("votes"), None, None)
+    assert (voting.per_day, voting.per_client) == (60, 120)
     assert Settings.from_environment({"VOTES_REPO": " ", "VOTES_DB_URL": "", "PSR_VOTES_SECRET": ""}).voting == voting
 
 
@@ -110,16 +111,19 @@ def test_the_settings_of_votes_are_read_and_what_is_secret_is_not_printed() -> N
             "PSR_VOTES_SECRET": "0123456789abcdef",
             "PSR_VOTES_REPLICAS": "3",
             "PSR_VOTES_PER_DAY": "20",
+            "PSR_VOTES_PER_CLIENT": "900",
         }
     )
     assert settings.voting == Voting(
         folder=Path("/data/votes"),
+        folder_lasts=True,
         repo="owner/votes",
         token="hf_hidden",  # noqa: S106
         database="postgresql://app:pass-word@db.example/votes",
         secret="0123456789abcdef",  # noqa: S106
         replicas=3,
         per_day=20,
+        per_client=900,
     )
     assert not any(word in repr(settings) for word in ("hf_hidden", "pass-word", "0123456789abcdef"))
 
