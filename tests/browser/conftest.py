@@ -143,7 +143,7 @@ def _is_complaint(message: ConsoleMessage) -> bool:
 
     Cancelling what has not got its number from the queue yet is answered by 422 (gradio 6.31), and is cancelled.
     """
-    is_early_cancel = "422" in message.text and message.location["url"].endswith("/cancel")
+    is_early_cancel = "422" in message.text and message.location["url"].endswith(("/cancel", "/reset"))
     return message.type == "error" and not is_early_cancel
 
 

@@ -134,3 +134,23 @@ def test_the_board_can_be_read_in_both_colour_schemes(
     found = {selector: contrast(page, selector) for selector in selectors}
     context.close()
     assert {selector: ratio for selector, ratio in found.items() if ratio < 4.5} == {}
+
+
+def test_a_table_with_more_to_the_right_shows_it(
+    browser: Browser, zoo_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show(monkeypatch, MANY)
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(zoo_site.address)
+    open_board(page)
+    frames = page.locator("#board .board-frame")
+    for at in range(2):  # the pairs and the grades
+        frame = frames.nth(at)
+        expect(frame).to_have_class("board-frame has-more")
+        assert frame.evaluate("(one) => getComputedStyle(one).maskImage") != "none"
+        frame.evaluate("(one) => one.scrollTo(one.scrollWidth, 0)")
+        expect(frame).to_have_class("board-frame")
+    page.set_viewport_size({"width": 1600, "height": 900})
+    expect(page.locator("#board .has-more")).to_have_count(0)
+    context.close()

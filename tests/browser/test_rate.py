@@ -147,11 +147,14 @@ def test_a_vote_by_keyboard_is_accepted_and_then_saved(
     assert kept(page, "psr-receipts") is None
     labels = archived.served.poll.labels
     assert page.locator(".rate-maker").all_inner_texts() == [labels[vote.left], labels[vote.right]]
+    aloud = page.locator(".rate-aloud[role=status]")
+    expect(aloud).to_have_text(f"A is {labels[vote.left]}. B is {labels[vote.right]}.")
     assert vote.view.decision_ms >= 1400
     assert vote.view.viewport == (1280, 860)
     expect(page.locator(".rate-today")).to_have_text("1 of 60 today")
     page.wait_for_timeout(450)
     page.keyboard.press("n")
+    expect(aloud).to_have_text("")
     phase(page, "open")
     page.keyboard.press("x")
     phase(page, "done")
@@ -170,7 +173,7 @@ def test_a_storm_of_clicks_is_one_vote(page: Page, new: Callable[[], list[Record
     }""")
     phase(page, "done")
     page.locator(".rate-next").dblclick()  # the second half of a double click on an answer is no wish to go on
-    page.keyboard.press("ArrowDown")
+    page.keyboard.press("t")
     page.wait_for_timeout(450)
     assert drawn == []
     page.locator(".rate-next").dblclick()
@@ -204,7 +207,7 @@ def test_the_answers_are_locked_until_both_pictures_were_seen(page: Page) -> Non
       const press = (at, more) => at.dispatchEvent(
         new KeyboardEvent('keydown', {key: 'ArrowLeft', bubbles: true, cancelable: true, ...more}));
       for (const more of [{ctrlKey: true}, {metaKey: true}, {altKey: true}, {repeat: true}]) press(document, more);
-      press(document.querySelector('.rate-consent'), {});
+      for (const other of ['.rate-consent', '.rate-delete']) press(document.querySelector(other), {});
     }""")
     page.get_by_role("tab", name=text.ZOO_TAB).click()
     page.keyboard.press("ArrowLeft")
@@ -234,7 +237,7 @@ def test_what_a_server_lost_is_handed_over_again(
         page = context.new_page()
         page.goto(other.address)
         start(page)
-        page.keyboard.press("ArrowDown")
+        page.keyboard.press("t")
         expect(page.locator(".rate-said")).to_have_text(text.RATE_KEPT)
         assert [record for record in other.records() if record.id == vote.id] == [vote]
         assert len(kept(page, "psr-receipts")) == 2  # the server might still lose them
@@ -264,6 +267,8 @@ def test_one_picture_is_graded_by_its_number(page: Page, new: Callable[[], list[
     names = page.locator(".rate-answers.for-grade .vote span").all_inner_texts()
     assert names == ["Bad", "Poor", "Fair", "Good", "Excellent"]
     page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(100)
+    assert new() == []
     page.keyboard.press("4")
     phase(page, "done")
     (vote,) = new()
@@ -288,7 +293,7 @@ def test_a_vote_that_did_not_arrive_is_sent_again_as_it_was(
     start(page)
     sent = counting(page, "vote")
     page.route("**/ratings/vote", lambda route: route.abort(), times=1)
-    page.keyboard.press("ArrowDown")
+    page.keyboard.press("=")
     expect(page.locator(".rate-problem")).to_have_text(text.RATE_OFFLINE)
     page.keyboard.press("ArrowLeft")  # too late to change it
     page.route("**/ratings/vote", lose_answer, times=1)
@@ -449,10 +454,13 @@ def test_a_result_can_be_graded_once_for_each_run(page: Page, tmp_path: Path, ne
     grade = page.locator("#grade")
     expect(grade.get_by_role("heading", name=text.GRADE_TITLE)).to_be_visible()
     good = grade.get_by_role("button", name="Good")
-    good.click(force=True)  # not before the tick
+    good.click()
+    expect(grade.locator(".rate-said[role=status]")).to_have_text(text.GRADE_TICK)
+    expect(grade.locator(".rate-consent")).to_be_focused()
     page.wait_for_timeout(100)
     assert new() == []
-    grade.locator(".rate-consent").check()
+    page.keyboard.press("Space")
+    expect(grade.locator(".rate-said")).to_have_text("")
     sent = counting(page, "grade")
     page.evaluate("for (let i = 0; i < 9; i++) document.querySelectorAll('#grade .vote')[3 + i % 2].click()")
     expect(grade.locator(".rate-said")).to_contain_text(text.GRADE_THANKS.format(grade="Good"))
@@ -463,6 +471,8 @@ def test_a_result_can_be_graded_once_for_each_run(page: Page, tmp_path: Path, ne
     assert (vote.picture_set, vote.grade, len(sent)) == (OWN, 4, 1)
     assert vote.system == family().default.id
     assert vote.view.zoom > 0
+    assert (kept(page, "psr-consent-own"), kept(page, "psr-consent")) == ("yes", None)
+    expect(grade.locator(".grade-stored")).to_have_text(text.GRADE_STORED, use_inner_text=True)
     page.locator("#models input").nth(1).check(force=True)
     page.click("#run")
     expect(grade.locator(".vote[aria-pressed]")).to_have_count(0)  # asked anew
@@ -472,3 +482,164 @@ def test_a_result_can_be_graded_once_for_each_run(page: Page, tmp_path: Path, ne
     assert isinstance(other, GradeVote)
     assert (other.grade, other.rater, other.picture) == (2, vote.rater, vote.picture)
     assert other.system != vote.system
+    open_tab(page)  # which asks for more
+    expect(page.locator(".rate-intro .rate-consent")).not_to_be_checked()
+    expect(page.locator(".rate-start")).to_be_disabled()
+
+
+def test_the_consent_to_rate_is_one_for_own_results_too(
+    page: Page, tmp_path: Path, new: Callable[[], list[Record]]
+) -> None:
+    start(page)
+    page.get_by_role("tab", name=text.UPSCALE_TAB).click()
+    open_photo(page, write_photo(tmp_path / "a.png"))
+    page.click("#run")
+    page.wait_for_selector("#comparison .compare")
+    grade = page.locator("#grade")
+    expect(grade.locator(".grade-stored")).to_have_text(f"{text.GRADE_STORED} {text.GRADE_AS_RATE}")
+    expect(grade.locator(".rate-consent")).not_to_be_visible()
+    grade.get_by_role("button", name="Fair").click()
+    expect(grade.locator(".rate-said")).to_contain_text(text.GRADE_THANKS.format(grade="Fair"))
+    assert len(new()) == 1
+    assert kept(page, "psr-consent-own") is None
+
+
+@pytest.mark.parametrize("size", [(1280, 600), (640, 430)])
+def test_keys_that_scroll_do_not_vote(browser: Browser, archived: Polled, size: tuple[int, int]) -> None:
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, reduced_motion="reduce")
+    page = context.new_page()
+    page.route("**/ratings/draw", as_large_as_they_ship)
+    page.goto(archived.address)
+    open_tab(page)
+    page.check(".rate-consent")
+    page.click(".rate-start")
+    see_all(page)
+    phase(page, "open")
+    sent = counting(page, "vote")
+    for key in ("ArrowUp", "ArrowDown"):
+        scrolls(page, key)
+    assert sent == []
+    phase(page, "open")
+    page.keyboard.press("s")
+    phase(page, "done")
+    for key in ("ArrowUp", "ArrowDown"):
+        scrolls(page, key)
+    assert len(sent) == 1
+    context.close()
+
+
+def as_large_as_they_ship(route: Route) -> None:
+    route.fulfill(json=route.fetch().json() | {"height": 320, "width": 320})
+
+
+def see_all(page: Page) -> None:
+    for frame in page.locator(".rate-frame").all():
+        frame.evaluate("(one) => one.scrollIntoView({block: 'start'})")
+        page.wait_for_timeout(150)
+
+
+def scrolls(page: Page, key: str) -> None:
+    """Sees that a key moves the page."""
+    middle = page.evaluate("""() => {
+      window.scrollTo(0, Math.floor((document.documentElement.scrollHeight - innerHeight) / 2));
+      return scrollY;
+    }""")
+    page.keyboard.press(key)
+    way = "<" if key == "ArrowUp" else ">"
+    page.wait_for_function(f"scrollY {way} {middle}")
+
+
+def test_letters_act_only_with_the_focus_in_the_trial(page: Page) -> None:
+    start(page)
+    sent, drawn = counting(page, "vote"), counting(page, "draw")
+    expect(page.locator(".rate-hands")).to_be_focused()
+    for other in (".rate-delete", ".rate-modes button >> nth=0"):
+        page.locator(other).focus()
+        for key in ("t", "x", "s", "n", "z"):
+            page.keyboard.press(key)
+    page.wait_for_timeout(200)
+    assert sent == []
+    page.locator(".vote[data-answer=tie]").focus()
+    page.keyboard.press("x")
+    phase(page, "done")
+    page.wait_for_timeout(450)
+    page.locator(".rate-delete").focus()
+    page.keyboard.press("n")
+    page.wait_for_timeout(100)
+    assert drawn == []
+    page.click(".rate-next")
+    phase(page, "open")
+    expect(page.locator(".rate-hands")).to_be_focused()
+    assert [one["answer"] for one in sent] == ["both_bad"]
+
+
+def test_the_time_runs_from_when_both_pictures_were_seen(
+    browser: Browser, archived: Polled, new: Callable[[], list[Record]]
+) -> None:
+    context = browser.new_context(viewport={"width": 500, "height": 300}, reduced_motion="reduce")
+    page = context.new_page()
+    page.route("**/ratings/draw", as_large_as_they_ship)
+    page.goto(archived.address)
+    open_tab(page)
+    page.check(".rate-consent")
+    page.click(".rate-start")
+    phase(page, "unseen")
+    expect(page.locator(".rate-said")).to_have_text(text.RATE_SCROLL)
+    expect(page.locator(".rate-said")).to_be_in_viewport(ratio=1)
+    box = page.locator(".rate-frame").nth(1).bounding_box()
+    assert box is not None
+    assert box["y"] > 300 - 0.8 * box["height"]
+    page.wait_for_timeout(1700)  # longer than the lock
+    phase(page, "unseen")
+    page.keyboard.press("ArrowLeft")
+    page.locator(".rate-frame").nth(1).evaluate("(one) => one.scrollIntoView({block: 'start'})")
+    phase(page, "locked")
+    phase(page, "open")
+    page.keyboard.press("ArrowRight")
+    phase(page, "done")
+    (vote,) = new()
+    assert isinstance(vote, PairVote)
+    assert vote.choice == "right"
+    assert 1400 <= vote.view.decision_ms < 2400
+    context.close()
+
+
+def test_votes_under_an_earlier_secret_are_not_dropped_in_silence(
+    browser: Browser, archived: Polled, new: Callable[[], list[Record]]
+) -> None:
+    context = browser.new_context()  # the browser tells of refused requests as errors
+    page = context.new_page()
+    page.goto(archived.address)
+    start(page)
+    first = kept(page, "psr-browser")
+    page.keyboard.press("s")
+    phase(page, "done")
+    page.evaluate("localStorage.setItem('psr-browser', 'foreign')")  # as if the secret were another now
+    page.wait_for_timeout(450)
+    page.keyboard.press("n")
+    phase(page, "open")
+    page.keyboard.press("s")
+    phase(page, "done")
+    second = kept(page, "psr-browser")
+    assert second not in (first, "foreign")
+    assert json.loads(kept(page, "psr-browser-old")) == ["foreign"]
+    page.evaluate("(old) => localStorage.setItem('psr-browser-old', JSON.stringify(old))", ["foreign", first])
+    sent = counting(page, "forget")
+    page.get_by_role("button", name=text.RATE_DELETE).click()
+    page.get_by_role("button", name=text.RATE_DELETE_YES).click()
+    expect(page.locator(".rate-problem")).to_have_text(text.RATE_FOREIGN.format(count=2))
+    assert [one["browser"] for one in sent] == ["foreign", first, second]
+    assert [one for one in new() if one.kind != "forget"] == []
+    assert json.loads(kept(page, "psr-browser-old")) == ["foreign"]
+    assert {kept(page, key) for key in ("psr-browser", "psr-consent", "psr-receipts")} == {None}
+    expect(page.get_by_role("button", name=text.RATE_DELETE)).to_be_visible()
+    context.close()
+
+
+def test_only_some_of_the_replaced_tokens_are_kept(page: Page) -> None:
+    open_tab(page)
+    page.evaluate("""() => {
+      for (let at = 0; at < 8; at++) psrBallots.keepBrowser(`token ${at % 7}`);
+      psrBallots.keepBrowser('token 0');
+    }""")
+    assert json.loads(kept(page, "psr-browser-old")) == [f"token {at}" for at in range(2, 7)]

@@ -1,8 +1,9 @@
 // What every widget that takes votes shares: what this browser keeps, and the talk with the server.
 // There is one of it on a page, whichever widget comes first.
 const ballots = window.psrBallots ??= (() => {
-  const BROWSER = 'psr-browser', CONSENT = 'psr-consent', RECEIPTS = 'psr-receipts';
-  const MOST_RECEIPTS = 300, AT_ONCE = 50, DAY_MS = 86_400_000;
+  const BROWSER = 'psr-browser', OLD = 'psr-browser-old', CONSENT = 'psr-consent', OWN = 'psr-consent-own';
+  const RECEIPTS = 'psr-receipts';
+  const MOST_RECEIPTS = 300, MOST_OLD = 5, AT_ONCE = 50, DAY_MS = 86_400_000;
   const FIRST_WAIT_MS = 2_000, LONGEST_WAIT_MS = 60_000, PATIENCE_MS = 20_000, SOON_SECONDS = 300;
 
   const memory = new Map();  // where a browser lets a page keep nothing
@@ -53,19 +54,26 @@ const ballots = window.psrBallots ??= (() => {
     throw new Refusal(response.ok ? 502 : response.status, answer?.error, Number(response.headers.get('Retry-After')));
   };
 
-  const receipts = () => {
+  const list = (key, isOne) => {
     try {
-      return JSON.parse(read(RECEIPTS) ?? '[]').filter((one) => one?.id && one?.receipt);
+      return JSON.parse(read(key) ?? '[]').filter(isOne);
     } catch {
       return [];
     }
   };
-  const drop = (gone) => {
-    const left = receipts().filter((one) => !gone.has(one.id));
-    write(RECEIPTS, left.length ? JSON.stringify(left) : null);
+  const keep = (key, all) => write(key, all.length ? JSON.stringify(all) : null);
+  const receipts = () => list(RECEIPTS, (one) => one?.id && one?.receipt);
+  const drop = (gone) => keep(RECEIPTS, receipts().filter((one) => !gone.has(one.id)));
+
+  // Tokens that a server has replaced; votes under them may still be there, and are deleted with the others.
+  const oldBrowsers = () => list(OLD, (one) => typeof one === 'string');
+  const keepBrowser = (token) => {
+    const last = read(BROWSER);
+    if (last !== null && last !== token) keep(OLD, [...oldBrowsers().filter((one) => one !== last), last].slice(-MOST_OLD));
+    write(BROWSER, token);
   };
-  const parts = (list) => Array.from({length: Math.ceil(list.length / AT_ONCE)},
-    (_, at) => list.slice(at * AT_ONCE, (at + 1) * AT_ONCE));
+  const parts = (all) => Array.from({length: Math.ceil(all.length / AT_ONCE)},
+    (_, at) => all.slice(at * AT_ONCE, (at + 1) * AT_ONCE));
 
   const listeners = new Map();  // of a vote's id: what to tell of its state
   const settle = (states, keeper, trouble) => {
@@ -80,8 +88,8 @@ const ballots = window.psrBallots ??= (() => {
   };
 
   // Hands over again what the server may have lost; it knows a vote by its id and counts it once.
-  const handOver = async (list) => {
-    for (const part of parts(list)) {
+  const handOver = async (all) => {
+    for (const part of parts(all)) {
       try {
         const {states} = await post('again', {receipts: part.map((one) => one.receipt)});
         settle(states, null, false);
@@ -101,8 +109,8 @@ const ballots = window.psrBallots ??= (() => {
     timer = setTimeout(ask, milliseconds);
   };
   const ask = async () => {
-    const list = receipts();
-    if (!list.length || isAsking) return;
+    const waiting = receipts();
+    if (!waiting.length || isAsking) return;
     if (document.hidden) {
       document.addEventListener('visibilitychange', () => plan(0), {once: true});
       return;
@@ -111,7 +119,7 @@ const ballots = window.psrBallots ??= (() => {
     hasNews = false;
     let keeper = null;
     try {
-      for (const part of parts(list)) {
+      for (const part of parts(waiting)) {
         const said = await post('state', {ids: part.map((one) => one.id)});
         keeper = said.keeper;
         settle(said.states, said.keeper, said.trouble);
@@ -127,28 +135,28 @@ const ballots = window.psrBallots ??= (() => {
     if (receipts().length && (hasNews || keeper !== 'here')) plan(wait);
   };
 
-  const agree = (words) => {
-    write(CONSENT, words);
+  const agree = (key) => {
+    write(key, 'yes');
     window.dispatchEvent(new Event('psr-consent'));
-  };
-  const forgetAll = () => {
-    write(BROWSER, null);
-    write(RECEIPTS, null);
-    agree(null);
   };
 
   const shared = {
     post,
     Refusal,
     browser: () => read(BROWSER),
-    keepBrowser: (token) => write(BROWSER, token),
+    keepBrowser,
+    hasVoted: () => read(BROWSER) !== null || oldBrowsers().length > 0,
+
+    // One consent is for the blind trials; the other is for grades of own results only, and never stands for the first.
     hasConsent: () => read(CONSENT) === 'yes',
-    consent: () => agree('yes'),
+    hasOwnConsent: () => read(OWN) === 'yes',
+    consent: () => agree(CONSENT),
+    consentOwn: () => agree(OWN),
 
     // Draws a trial; the server gives a browser that it does not know a new token.
     async draw(mode) {
       const drawn = await post('draw', {browser: read(BROWSER), mode, consent: true});
-      write(BROWSER, drawn.browser);
+      keepBrowser(drawn.browser);
       return drawn;
     },
 
@@ -164,11 +172,22 @@ const ballots = window.psrBallots ??= (() => {
       plan(wait);
     },
 
+    // Deletes the votes of this browser; foreign is how many of its tokens the server no longer knows, which stay here.
     async forget() {
-      const browser = read(BROWSER);
-      const {deleted} = browser === null ? {deleted: 0} : await post('forget', {browser});
-      forgetAll();
-      return deleted;
+      const browser = read(BROWSER), foreign = [];
+      let deleted = 0;
+      for (const token of [...oldBrowsers(), browser].filter((one) => one !== null)) {
+        try {
+          deleted += (await post('forget', {browser: token})).deleted;
+        } catch (refusal) {
+          if (!(refusal instanceof Refusal) || refusal.status !== 409) throw refusal;
+          foreign.push(token);
+        }
+      }
+      for (const key of [BROWSER, RECEIPTS, CONSENT, OWN]) write(key, null);
+      keep(OLD, foreign.slice(-MOST_OLD));
+      window.dispatchEvent(new Event('psr-consent'));
+      return {deleted, foreign: foreign.length};
     },
 
     // How a picture was looked at; zoom is in device pixels per pixel of the picture.

@@ -2,13 +2,17 @@ const root = element.querySelector('.rate');
 const part = (name) => root.querySelector(name);
 const all = (name) => [...root.querySelectorAll(name)];
 const words = JSON.parse(root.dataset.words), anchors = root.dataset.anchors.split(' ');
-const KEYS = {arrowleft: 'left', arrowright: 'right', arrowdown: 'tie', arrowup: 'both_bad', x: 'both_bad', s: 'skip'};
+// No key here scrolls up or down: whoever reads on by keyboard must not vote.
+const KEYS = {arrowleft: 'left', arrowright: 'right', '=': 'tie', t: 'tie', x: 'both_bad', s: 'skip'};
+const OWN_FOCUS = '.rate-trial, .rate-hands, .rate-zoom';  // single keys act with the focus there, or nowhere
 const CALM_MS = 400;  // after a vote: the second half of a double click or a held key does nothing
 const NARROW_PX = 640, GAP_PX = 12, EDGE_PX = 16, MOST_OF_THE_WINDOW = 0.6;
 const SMALLEST = 0.6;  // CSS pixels of a picture's pixel
+const ENOUGH = 0.8;  // of a picture, or of the window where a picture is taller
+const HINT_MS = 800;  // the page scrolls to the pictures by itself before it asks for that
 
-// intro: nothing is drawn. loading: pictures on their way. locked: seen, but not long enough. open: can be voted on.
-// sending: voted. done: told who made what. failed: see what is said; retry is what would help, or null.
+// intro: nothing is drawn. loading: pictures on their way. unseen: not all were in the window yet. locked: seen, but not
+// long enough. open: can be voted on. sending: voted. done: told who made what. failed: see what is said; retry is what would help, or null.
 let phase = 'intro', mode = 'pair', turn = 0, retry = null;
 let trial = null;  // {ballot, browser, pictures, height, width, unlock_ms, done_today, left_today}
 let laid = null;  // {count, height, width} of what the page has room for
@@ -28,6 +32,7 @@ const say = (first, more = '', state = '') => {
 const enter = (next) => {
   phase = root.dataset.phase = next;
   const isOpen = next === 'open';
+  root.classList.remove('is-hinted');
   for (const button of all('.vote')) button.setAttribute('aria-disabled', String(!isOpen));
   for (const button of all('.rate-modes button')) button.disabled = next === 'sending';
   if (next !== 'failed') part('.rate-problem').textContent = '';
@@ -36,7 +41,7 @@ const enter = (next) => {
   part('.rate-trial').hidden = next === 'intro' || laid === null;
   for (const answers of all('.rate-answers')) answers.hidden = part('.rate-trial').hidden;
   part('.rate-intro').hidden = next !== 'intro';
-  part('.rate-delete').hidden = ballots.browser() === null || !part('.rate-sure').hidden;
+  part('.rate-delete').hidden = !ballots.hasVoted() || !part('.rate-sure').hidden;
 };
 const fail = (sentence, again) => {
   retry = again;
@@ -87,6 +92,25 @@ const whenShown = () => new Promise((resolve) => {
   const look = () => (shows() && !document.hidden ? resolve() : setTimeout(look, 200));
   look();
 });
+const whenSeen = (mine) => new Promise((resolve) => {
+  const unseen = new Set(shownFigures().map((figure) => figure.querySelector('.rate-frame')));
+  const watch = new IntersectionObserver((entries) => {
+    for (const {target, intersectionRatio: share, boundingClientRect: box, rootBounds} of entries) {
+      const room = rootBounds?.height ?? screen.availHeight / 2;  // a page inside of another site's is not told
+      if (share >= ENOUGH * Math.min(1, room / box.height)) unseen.delete(target);
+    }
+    if (unseen.size && mine === turn) return;
+    watch.disconnect();
+    clearTimeout(hint);
+    resolve();
+  }, {threshold: Array.from({length: 51}, (_, at) => at / 50)});
+  const hint = setTimeout(() => {
+    if (mine !== turn) return;
+    say(trial.pictures.length > 1 ? words.scroll : words.scroll_one);
+    root.classList.add('is-hinted');
+  }, HINT_MS);
+  for (const frame of unseen) watch.observe(frame);
+});
 const count = () => {
   const {done_today: done, left_today: left} = trial;
   part('.rate-today').textContent = words.today.replace('{done}', done).replace('{total}', done + left);
@@ -99,7 +123,7 @@ const draw = async () => {
   for (const image of all('.rate-frame img')) image.removeAttribute('src');
   for (const maker of all('.rate-maker')) maker.replaceChildren();
   for (const button of all('.vote')) button.removeAttribute('aria-pressed');
-  part('.rate-photo').textContent = '';
+  for (const name of ['.rate-photo', '.rate-aloud']) part(name).textContent = '';
   say(words.loading);
   enter('loading');
   try {
@@ -134,11 +158,15 @@ const look = async (mine) => {
   await whenShown();
   if (mine !== turn) return;
   fit();
+  say(words.look);
+  enter('unseen');
+  bringIntoView();
+  await whenSeen(mine);
+  if (mine !== turn) return;
   seenAt = performance.now();
   say(words.look);
   root.style.setProperty('--unlock', `${trial.unlock_ms}ms`);
   enter('locked');
-  bringIntoView();
   setTimeout(() => {
     if (mine !== turn) return;
     say(words.ready);
@@ -177,15 +205,21 @@ const tell = (accepted) => {
     if (maker.matches('a')) Object.assign(maker, {href: `?variant=${encodeURIComponent(id)}`}).dataset.variant = id;
     figure.querySelector('.rate-maker').replaceChildren(maker);
   });
+  const reveal = accepted.ids.length > 1 ? words.reveal : words.reveal_one;
+  part('.rate-aloud').textContent = accepted.reveal.map((maker, at) => reveal
+    .replace('{side}', () => root.dataset.sides[at]).replace('{maker}', () => maker)).join(' ');
   enter('done');
   ballots.follow(accepted, (state, keeper, trouble) => {
     if (mine === turn) say(...ballots.said(words, state, keeper ?? root.dataset.keeper, trouble), state);
   });
 };
+const focusTrial = () => part('.rate-hands').focus({preventScroll: true});
+const canGoOn = () => (phase === 'failed' && retry !== null)
+  || (!part('.rate-next').hidden && performance.now() - votedAt >= CALM_MS);
 const next = () => {
-  if (phase === 'failed' && retry) return retry();
-  if (part('.rate-next').hidden || performance.now() - votedAt < CALM_MS) return;
-  part('.rate-hands').focus({preventScroll: true});
+  if (!canGoOn()) return;
+  if (retry) return retry();
+  focusTrial();
   draw();
 };
 
@@ -194,13 +228,13 @@ const start = () => {
   if (phase !== 'intro' && phase !== 'failed') return;
   ballots.consent();
   draw();
-  part('.rate-hands').focus({preventScroll: true});
+  focusTrial();
 };
 const toIntro = () => {
   turn += 1;
   trial = retry = laid = null;
   part('.rate-zoom').hidden = true;
-  for (const name of ['.rate-today', '.rate-photo']) part(name).textContent = '';
+  for (const name of ['.rate-today', '.rate-photo', '.rate-aloud']) part(name).textContent = '';
   const agrees = ballots.hasConsent();
   part('.rate-consent').checked = agrees;
   part('.rate-start').disabled = !agrees;
@@ -212,7 +246,9 @@ const choose = (chosen) => {
   for (const button of all('.rate-modes button')) {
     button.setAttribute('aria-pressed', String(button.dataset.mode === chosen));
   }
-  if (phase !== 'intro') draw();
+  if (phase === 'intro') return;
+  focusTrial();
+  draw();
 };
 const ask = (isAsked) => {
   part('.rate-sure').hidden = !isAsked;
@@ -222,9 +258,10 @@ const ask = (isAsked) => {
 const forget = async () => {
   part('.rate-sure').hidden = true;
   try {
-    const deleted = await ballots.forget();
+    const {deleted, foreign} = await ballots.forget();
     toIntro();
-    say(words.deleted.replace('{count}', deleted));
+    if (foreign) part('.rate-problem').textContent = words.foreign.replace('{count}', deleted);
+    else say(words.deleted.replace('{count}', deleted));
     part('.rate-consent').focus();
   } catch (refusal) {
     refused(refusal, forget);
@@ -255,17 +292,18 @@ element.addEventListener('change', (event) => {
 const press = (event) => {
   if (!element.isConnected) return document.removeEventListener('keydown', press);
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !shows() || phase === 'intro') return;
-  const at = event.target;
-  if (at.closest?.('input, textarea, select, [contenteditable], [role=tab], [role=slider], dialog')) return;
-  const key = event.key.toLowerCase();
-  const isNext = key === 'n' || (key === 'enter' && !at.closest?.('a, button:not([aria-disabled=true])'));
+  const at = event.target, focus = at.closest && at !== document.body ? at : null, key = event.key.toLowerCase();
+  if (event.repeat || (focus && !(root.contains(focus) && focus.closest(OWN_FOCUS)))) return;
+  const frame = focus?.closest('.rate-frame');
+  if (key.startsWith('arrow') && frame && frame.scrollWidth > frame.clientWidth) return;  // moves what is in it
+  const isNext = key === 'n' || (key === 'enter' && !focus?.closest('a, button:not([aria-disabled=true])'));
   const answer = mode === 'pair' ? KEYS[key] : /^[1-5]$/.test(key) ? Number(key) : undefined;
-  if (answer === undefined && !isNext && key !== 'z') return;
+  const act = answer !== undefined && phase === 'open' ? () => vote(answer)
+    : isNext && canGoOn() ? next
+    : key === 'z' && !part('.rate-zoom').hidden ? magnify : null;
+  if (!act) return;  // what the key does elsewhere, it does here
   event.preventDefault();
-  if (event.repeat) return;
-  if (answer !== undefined) vote(answer);
-  else if (isNext) next();
-  else magnify();
+  act();
 };
 document.addEventListener('keydown', press);
 window.addEventListener('online', () => { if (phase === 'failed' && root.isConnected) retry?.(); });

@@ -39,7 +39,8 @@ def _blind_html(keeper: str, anchors: Collection[str]) -> str:
     """Returns everything that the script shows and hides, all words escaped."""
     return (
         f'<section class="rate" data-phase="intro" data-mode="pair" data-keeper="{html.escape(keeper)}" '
-        f'data-anchors="{html.escape(" ".join(anchors))}" data-words="{said_words(_words())}">'
+        f'data-anchors="{html.escape(" ".join(anchors))}" data-sides="{html.escape("".join(text.RATE_SIDES))}" '
+        f'data-words="{said_words(_words())}">'
         f"{_head()}{_intro(keeper)}{_pictures()}{_hands()}{_foot()}</section>"
     )
 
@@ -48,13 +49,18 @@ def _words() -> dict[str, str]:
     return {
         "loading": text.RATE_LOADING,
         "look": text.RATE_LOOK,
+        "scroll": text.RATE_SCROLL,
+        "scroll_one": text.RATE_SCROLL_ONE,
         "ready": text.RATE_READY,
+        "reveal": text.RATE_REVEAL,
+        "reveal_one": text.RATE_REVEAL_ONE,
         "pictures_lost": text.RATE_PICTURES_LOST,
         "larger": text.RATE_LARGER,
         "smaller": text.RATE_SMALLER,
         "today": text.RATE_TODAY,
         "photo": text.RATE_PHOTO,
         "deleted": text.RATE_DELETED,
+        "foreign": text.RATE_FOREIGN,
     }
 
 
@@ -112,6 +118,7 @@ def _hands() -> str:
     return (
         f'<div class="rate-hands" tabindex="-1"><div class="rate-answers for-pair" {group}>{answers}</div>'
         f'<div class="rate-answers for-grade" {group}>{grade_buttons()}</div>'
+        '<p class="rate-aloud" role="status"></p>'
         '<div class="rate-bar"><p class="rate-said" role="status"></p><p class="rate-problem" role="alert"></p>'
         f'<button type="button" class="rate-retry">{html.escape(text.RATE_RETRY)}</button>'
         f'<button type="button" class="rate-next"><span>{html.escape(text.RATE_NEXT)}</span>'

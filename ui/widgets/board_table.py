@@ -18,6 +18,14 @@ __all__ = [
 ]  # fmt: skip
 
 _ON_LOAD: Final = """
+const mark = () => {
+  for (const frame of element.querySelectorAll('.board-frame')) {
+    frame.classList.toggle('has-more', frame.scrollWidth - frame.clientWidth - frame.scrollLeft > 2);
+  }
+};
+new MutationObserver(mark).observe(element, {childList: true, subtree: true});
+new ResizeObserver(mark).observe(element);
+element.addEventListener('scroll', mark, true);
 element.addEventListener('click', (event) => {
   const link = event.target.closest('[data-variant]');
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;

@@ -11,14 +11,15 @@ const say = (...said) => part('.rate-said').replaceChildren(...said.filter(Boole
   span.textContent = one;
   return span;
 }));
-const agrees = () => ballots.hasConsent() || part('.rate-consent').checked;
+const agreed = () => ballots.hasConsent() || ballots.hasOwnConsent();
 const enter = (next) => {
   phase = root.dataset.phase = next;
   if (next !== 'failed') part('.rate-problem').textContent = '';
   part('.rate-retry').hidden = next !== 'failed' || retry === null;
   const isOpen = next === 'open' || (next === 'failed' && retry === null);
-  part('.grade-agree').hidden = ballots.hasConsent() || !isOpen;
-  for (const button of all('.vote')) button.setAttribute('aria-disabled', String(!isOpen || !agrees()));
+  part('.grade-agree').hidden = agreed() || !isOpen;
+  part('.grade-as-rate').hidden = !ballots.hasConsent() || ballots.hasOwnConsent();
+  for (const button of all('.vote')) button.setAttribute('aria-disabled', String(!isOpen));
 };
 const ask = () => {
   if (asked === props.value?.ticket) return;
@@ -42,7 +43,7 @@ const send = async (body, name) => {
   enter('sending');
   try {
     const accepted = await ballots.post('grade', {browser: ballots.browser(), ...body});
-    ballots.consent();
+    if (!ballots.hasConsent()) ballots.consentOwn();
     ballots.keepBrowser(accepted.browser);
     if (ticket === asked) enter('done');
     ballots.follow(accepted, (state, keeper, trouble) => {
@@ -62,15 +63,23 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('button');
   if (button?.matches('.rate-retry')) retry?.();
   if (!button?.matches('.vote') || button.getAttribute('aria-disabled') === 'true') return;
+  if (!agreed() && !part('.rate-consent').checked) {
+    enter(phase);  // the box is there, also where the consent was taken back in another window
+    say(words.tick);
+    part('.rate-consent').focus();
+    return;
+  }
   for (const one of all('.vote')) one.setAttribute('aria-pressed', String(one === button));
   const view = ballots.view(shownAt, dots());
   send({ticket: asked, grade: Number(button.dataset.answer), consent: true, view}, button.lastElementChild.textContent);
 });
-element.addEventListener('change', () => enter(phase));
-const agreed = () => {  // on another tab of the page, or taken back there
-  if (!root.isConnected) window.removeEventListener('psr-consent', agreed);
-  else if (phase !== 'sending') enter(phase);
+element.addEventListener('change', () => say());
+const lookAgain = () => {  // agreed on another tab of the page, or taken back there
+  if (!root.isConnected) return window.removeEventListener('psr-consent', lookAgain);
+  if (phase === 'sending') return;
+  part('.rate-consent').checked = false;
+  enter(phase);
 };
-window.addEventListener('psr-consent', agreed);
+window.addEventListener('psr-consent', lookAgain);
 watch('value', ask);
 ask();

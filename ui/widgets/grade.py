@@ -39,7 +39,7 @@ def grade_value(ticket: str, width: int) -> dict[str, Any]:
 
 
 def _grade_html(keeper: str, picture: str) -> str:
-    words = said_words({"thanks": text.GRADE_THANKS})
+    words = said_words({"thanks": text.GRADE_THANKS, "tick": text.GRADE_TICK})
     return (
         f'<section class="grade" data-phase="open" data-keeper="{html.escape(keeper)}" '
         f'data-picture="{html.escape(picture)}" data-words="{words}" hidden>'
@@ -47,6 +47,8 @@ def _grade_html(keeper: str, picture: str) -> str:
         f'<div class="grade-answers" role="group" aria-label="{html.escape(text.GRADE_TITLE)}">{grade_buttons()}</div>'
         '<p class="rate-said" role="status"></p><p class="rate-problem" role="alert"></p>'
         f'<button type="button" class="rate-retry" hidden>{html.escape(text.RATE_RETRY)}</button></div>'
+        f'<p class="grade-stored"><span>{html.escape(text.GRADE_STORED)}</span> '
+        f'<span class="grade-as-rate" hidden>{html.escape(text.GRADE_AS_RATE)}</span></p>'
         '<label class="grade-agree"><input type="checkbox" class="rate-consent">'
         f"<span>{html.escape(text.GRADE_CONSENT)}</span></label></section>"
     )
