@@ -85,7 +85,7 @@ def served(temp: Path, models: Zoo, load: Callable[[Release], LoadedModel]) -> I
         logging.getLogger("httpx").setLevel(logging.WARNING)
         # a port of its own, because Gradio 6.31 does not close the socket with which it finds one taken
         settings = Settings(host="127.0.0.1", port=free_port())
-        app = create_app(settings, models, load, fake_poll(temp / "votes", models.manifest))
+        app = create_app(settings, models, load, fake_poll(temp.with_name(f"{temp.name}-votes"), models.manifest))
         yield serve(app, settings, block=False)
         app.close()
 
