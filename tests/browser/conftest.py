@@ -52,14 +52,17 @@ class Site:
     temp: Path
 
 
-@pytest.fixture(scope="session")
+# Each site lives for one module only: what it sets for the whole process must not meet that of another.
+
+
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An app with two models of two scales that take their time."""
     with fake_site(tmp_path_factory.mktemp("server"), manifest(), Loader(seconds=0.004)) as one:
         yield one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def zoo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An app with as many variants as ship, which are quick."""
     with fake_site(tmp_path_factory.mktemp("zoo-server"), family(), Loader(seconds=0.001)) as one:

@@ -69,7 +69,8 @@ def running_postgres() -> Iterator[str]:
     assert programs is not None
     user = "postgres" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
     as_user = ["runuser", "-u", user, "--"] if os.geteuid() == 0 else []  # it refuses to run as root
-    with TemporaryDirectory(prefix="votes-postgres-") as name:
+    # Not in the folder of temporary files, which an earlier test may have moved to where only we may go.
+    with TemporaryDirectory(prefix="votes-postgres-", dir=os.environ.get("TMPDIR", "/tmp")) as name:
         folder = Path(name)
         data = folder / "data"
         if as_user:
