@@ -93,7 +93,7 @@ def served(temp: Path, models: Zoo, load: Callable[[Release], LoadedModel]) -> I
         app.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # while Playwright runs, no other test can have an event loop of its own
 def browser() -> Iterator[Browser]:
     found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
     if found is None:
@@ -150,7 +150,7 @@ def _is_complaint(message: ConsoleMessage) -> bool:
     return message.type == "error" and not is_early_cancel
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shipped_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the app with the models that ship, started as a visitor of a fresh clone starts it."""
     port, folder = free_port(), tmp_path_factory.mktemp("shipped")
