@@ -8,8 +8,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := app.py sr_core zoo ratings ui bench tests
-TYPED := app.py sr_core zoo ratings ui bench
+SOURCES := app.py sr_core hub zoo ratings ui bench tests
+TYPED := app.py sr_core hub zoo ratings ui bench
 
 .PHONY: run test check fix bench setup browser clean
 

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from ratings.archive import Archive, ArchiveSource
 from ratings.courier import compact, pull, push
@@ -22,27 +22,16 @@ from ratings.stimuli import EMBEDDED, load_pictures
 from ratings.store import VoteStore
 from ratings.table import csv_of, text_of
 from ratings.vote import Forget
-from sr_core.errors import OutputError, SRError, VoteError
+from sr_core.commands import Commands, run_command
+from sr_core.errors import OutputError, VoteError
 from zoo.manifest import HOME, Manifest, load_manifest
 
 _EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class _Commands(Protocol):
-    """What argparse gives to add commands to."""
-
-    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser: ...  # noqa: A002
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status: 0 done, 1 refused with a sentence."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except SRError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(_parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_keeping(commands: _Commands) -> None:
+def _add_keeping(commands: Commands) -> None:
     forget = commands.add_parser("forget", help="delete all votes of a rater, here and in the dataset with its history")
     whose = forget.add_mutually_exclusive_group(required=True)
     whose.add_argument("--browser", help="what the rater's browser keeps as psr-browser; needs the app's secret")

@@ -17,15 +17,15 @@ import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, hf_hub_url
 from huggingface_hub.errors import (
     HfHubHTTPError,
-    HFValidationError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, http_backoff, validate_repo_id
+from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status, http_backoff
 
-from ratings.calls import Calls, TooManyCallsError, results
+from hub.calls import Calls, TooManyCallsError, results
+from hub.names import git_hash, is_repository_name
 from ratings.parts import Folding, Part, is_part_name
 from sr_core.errors import OptionError, VoteError
 
@@ -84,12 +84,7 @@ class ArchiveSource:
         Raises:
             OptionError: The name is not like ``owner/name``.
         """
-        try:
-            validate_repo_id(self.repo)
-            is_name = "/" in self.repo
-        except HFValidationError:
-            is_name = False
-        if not is_name:
+        if not is_repository_name(self.repo):
             raise OptionError(f"A dataset on the Hub has a name such as owner/votes, not {self.repo!r}.")
 
 
@@ -314,8 +309,7 @@ def _announced(file: RepoFile) -> str:
 
 def _hashes(content: bytes) -> tuple[str, str]:
     """Returns the names that the Hub may know a content by: git's and that of large files."""
-    git = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    return git, hashlib.sha256(content).hexdigest()
+    return git_hash(content), hashlib.sha256(content).hexdigest()
 
 
 def _archive_error(error: Exception, source: ArchiveSource) -> ArchiveError:

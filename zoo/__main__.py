@@ -8,10 +8,10 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import get_args
 
+from sr_core.commands import Commands, run_command
 from sr_core.coreml.package import CoreMLCompute
-from sr_core.errors import SRError
 from zoo.card import markdown_table, model_card, release_table
 from zoo.manifest import HOME, json_schema, load_manifest, release_json
 
@@ -19,21 +19,9 @@ EXAMPLES = HOME.parent / "ui" / "examples"
 """Public-domain photos that ship with the project."""
 
 
-class _Commands(Protocol):
-    """What argparse gives to add commands to."""
-
-    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser: ...  # noqa: A002
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status: 0 done, 1 refused with a sentence."""
-    options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except SRError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(_parser(), arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_making(commands: _Commands) -> None:
+def _add_making(commands: Commands) -> None:
     release = commands.add_parser("release", help="store trained weights as a release")
     release.add_argument("family", help="a recipe, such as swinir-light")
     release.add_argument("--weights", type=Path, required=True, help="best.safetensors of a training run")
@@ -101,7 +89,7 @@ def _add_making(commands: _Commands) -> None:
     publish.set_defaults(run=_workshop, command="run_publish")
 
 
-def _add_measuring(commands: _Commands) -> None:
+def _add_measuring(commands: Commands) -> None:
     evaluation = commands.add_parser("evaluate", help="score a model on a benchmark folder")
     evaluation.add_argument("id", help="a model id, as listed")
     evaluation.add_argument("--data", type=Path, required=True, help="folder with HR and LR_bicubic, or with photos")
@@ -132,7 +120,7 @@ def _add_measuring(commands: _Commands) -> None:
     device.set_defaults(run=_workshop, command="run_bench_device")
 
 
-def _add_proving(commands: _Commands) -> None:
+def _add_proving(commands: Commands) -> None:
     verify = commands.add_parser("verify", help="run the gates again on packages that are listed")
     verify.add_argument("id", nargs="?", help="a model id; by default all")
     verify.add_argument("--photos", type=Path, default=EXAMPLES, help="photos whose squares are run")

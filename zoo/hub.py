@@ -6,17 +6,13 @@ the network does. The client alone would try an unreachable Hub for 24 seconds, 
 goes ahead of each download. A repository is read at one commit, so that its list and its files belong together.
 """
 
-import hashlib
 import logging
 import re
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import Final, TypeVar
+from typing import Final
 
 import httpx2
 from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
@@ -25,20 +21,20 @@ from huggingface_hub.errors import (
     FileMetadataError,
     GatedRepoError,
     HfHubHTTPError,
-    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import validate_repo_id
 
+from hub.calls import within
+from hub.names import git_hash, is_repository_name
 from sr_core.errors import ModelError, OptionError
 from zoo.files import CheckedFiles, Zoo, embedded_zoo, file_error, file_words
 from zoo.manifest import MANIFEST_PATH, load_manifest
 from zoo.release import FileRecord
 
-__all__ = ["LISTING", "HubFiles", "HubSource", "failure_words", "git_hash", "open_zoo"]
+__all__ = ["LISTING", "HubFiles", "HubSource", "failure_words", "open_zoo"]
 
 LISTING: Final = "zoo.json"
 """The manifest of a repository, with the paths that the files have there."""
@@ -47,7 +43,6 @@ _PATIENCE: Final = 2.0
 """One question may take so many times the wait for an answer, because it opens a connection first."""
 
 _LOG = logging.getLogger(__name__)
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +75,7 @@ class HubSource:
         Raises:
             OptionError: The name is not like ``owner/name``.
         """
-        try:
-            validate_repo_id(self.repo)
-            is_name = "/" in self.repo
-        except HFValidationError:
-            is_name = False
-        if not is_name:
+        if not is_repository_name(self.repo):
             raise OptionError(f"A Hub repository has a name such as owner/name, not {self.repo!r}.")
 
 
@@ -275,8 +265,8 @@ class _Repository:
             token=source.token,
         )
         try:
-            about = _within(min(seconds, _PATIENCE * source.answer_seconds), ask)
-            fetched = Path(_within(until - monotonic(), download))
+            about = within(min(seconds, _PATIENCE * source.answer_seconds), ask)
+            fetched = Path(within(until - monotonic(), download))
         except TimeoutError as error:
             raise _NotFetchedError(f"the Hub takes too long ({seconds:g} s are allowed)") from error
         except (httpx2.HTTPError, EntryNotFoundError, OSError, ValueError) as error:
@@ -298,11 +288,6 @@ class _Repository:
             _LOG.warning("%s cannot be deleted: %s", path, error.strerror)
 
 
-def git_hash(content: bytes) -> str:
-    """Returns the name that git gives to a file of this content."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
 def _is_git_hash(name: str) -> bool:
     """Returns whether a name is git's for one commit or one content."""
     return re.fullmatch(r"[0-9a-f]{40}", name) is not None
@@ -311,23 +296,3 @@ def _is_git_hash(name: str) -> bool:
 def _is_announced(path: Path, etag: str) -> bool:
     """Returns whether a file has the git hash by which the Hub names it; other names tell nothing of the content."""
     return not _is_git_hash(etag) or git_hash(path.read_bytes()) == etag
-
-
-def _within(seconds: float, call: Callable[[], _T]) -> _T:
-    """Returns what a function returns, or gives up waiting for it; it then goes on in the background.
-
-    The client cannot be stopped, and its own limits do not hold for looking up names or for each of many addresses.
-
-    Raises:
-        TimeoutError: It takes too long.
-    """
-    outcome: Future[_T] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(call())
-        except BaseException as error:  # noqa: BLE001  raised again where it is waited for
-            outcome.set_exception(error)
-
-    threading.Thread(target=work, name="hub", daemon=True).start()  # a daemon: it never holds up the end of the app
-    return outcome.result(seconds)

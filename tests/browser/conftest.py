@@ -6,7 +6,6 @@ The server runs in a thread of the test, so that a test can look at what the ser
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 from sr_core.infer.model import LoadedModel
 from tests.ui.loops import closed_event_loops
 from tests.ui.studio import Loader, fake_poll, family, manifest, zoo
+from tests.ui.voters import free_port
 from ui.factory import create_app, serve
 from ui.settings import Settings
 from zoo.files import Zoo
@@ -171,12 +171,6 @@ def shipped_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             server.terminate()
             server.wait(30)
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:

@@ -10,8 +10,8 @@ import httpx2
 import pytest
 from huggingface_hub.errors import GatedRepoError
 
+from hub.calls import Calls, TooManyCallsError, results
 from ratings.archive import Archive, ArchiveError, ArchiveSource
-from ratings.calls import Calls, TooManyCallsError, results
 from ratings.parts import Folding, Part, fold, fresh_part, records_of
 from ratings.vote import Record, line_of
 from sr_core.errors import OptionError

@@ -19,7 +19,7 @@ from time import sleep
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from zoo.hub import git_hash
+from hub.names import git_hash
 
 TOKEN = "hf_testTokenThatNobodyMaySee"  # noqa: S105
 FaultKind = Literal["status", "hang up", "drop", "lose the answer", "wrong bytes", "wait"]

@@ -17,8 +17,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
+from hub.names import git_hash
 from sr_core.errors import OptionError, OutputError
-from zoo.hub import LISTING, HubSource, failure_words, git_hash
+from zoo.hub import LISTING, HubSource, failure_words
 from zoo.workshop.publication import PlannedFile, Publication, plan_publication
 
 __all__ = ["Change", "ChangeKind", "Comparison", "compare", "comparison_lines", "publish", "run_publish"]

@@ -11,11 +11,20 @@ from concurrent.futures import Future
 from time import monotonic
 from typing import Final, TypeVar
 
-__all__ = ["Calls", "TooManyCallsError", "results"]
+__all__ = ["Calls", "TooManyCallsError", "results", "within"]
 
 _GIVEN_UP_SECONDS: Final = 600.0
 _T = TypeVar("_T")
 _K = TypeVar("_K")
+
+
+def within(seconds: float, call: Callable[[], _T]) -> _T:
+    """Returns what a function returns, or gives up waiting for it; it then goes on in the background.
+
+    Raises:
+        TimeoutError: It takes too long.
+    """
+    return _begun(call).result(max(seconds, 0.0))
 
 
 class TooManyCallsError(Exception):
@@ -40,14 +49,13 @@ class Calls:
             TimeoutError: It takes too long.
             TooManyCallsError: Too many others have taken too long lately.
         """
-        outcome: Future[_T] = Future()
         with self._lock:
             now = monotonic()
             recent = {one: at for one, at in self._begun.items() if not one.done() and now - at < _GIVEN_UP_SECONDS}
             if len(recent) >= self._most:
                 raise TooManyCallsError
+            outcome = _begun(call)
             self._begun = {**recent, outcome: now}
-        _start(lambda: _settle(outcome, call))
         return outcome.result(max(seconds, 0.0))
 
 
@@ -89,6 +97,12 @@ def results(fetch: Callable[[_K], _T], keys: Iterable[_K], workers: int, seconds
     finally:
         with lock:
             left.clear()
+
+
+def _begun(call: Callable[[], _T]) -> Future[_T]:
+    outcome: Future[_T] = Future()
+    _start(lambda: _settle(outcome, call))
+    return outcome
 
 
 def _settle(outcome: Future[_T], call: Callable[[], _T]) -> None:
