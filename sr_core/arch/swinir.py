@@ -88,6 +88,10 @@ class WindowAttention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Maps tokens (B*windows, N, C) to tokens of the same shape; mask is (windows, N, N) or None."""
+        return self.proj(self.mix(x, mask))
+
+    def mix(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Maps tokens (B*windows, N, C) to what the projection takes, (B*windows, N, heads*head_dim)."""
         b, n, _ = x.shape
         qkv = self.qkv(x).view(b, n, 3, self.heads, self.head_dim)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # (B*windows, heads, N, head_dim)
@@ -96,7 +100,7 @@ class WindowAttention(nn.Module):
             bias = bias + mask.repeat(b // len(mask), 1, 1)[:, None]  # (B*windows, heads, N, N)
         logits = (q * self.head_dim**-0.5) @ k.transpose(-2, -1) + bias  # (B*windows, heads, N, N)
         x = logits.softmax(-1) @ v  # (B*windows, heads, N, head_dim)
-        return self.proj(x.transpose(1, 2).reshape(b, n, self.heads * self.head_dim))
+        return x.transpose(1, 2).reshape(b, n, self.heads * self.head_dim)
 
 
 class Mlp(nn.Module):
@@ -109,7 +113,11 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (..., C) to (..., C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.activate(x))
+
+    def activate(self, x: Tensor) -> Tensor:
+        """Maps (..., C) to what the hidden units give, (..., hidden)."""
+        return F.gelu(self.fc1(x))
 
 
 class SwinBlock(nn.Module):
@@ -128,19 +136,29 @@ class SwinBlock(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Maps a map (B, H, W, C) to a map of the same shape; mask (windows, N, N) is for shifted blocks."""
-        if self.norm1 is not None and self.attn is not None:
-            h, w = x.shape[1:3]
-            y = self.norm1(x)
-            if self.shift:
-                y = y.roll((-self.shift, -self.shift), (1, 2))
-            y = self.attn(partition(y, self.window), mask if self.shift else None)  # (B*windows, N, C)
-            y = unpartition(y, self.window, h, w)  # (B, H, W, C)
-            if self.shift:
-                y = y.roll((self.shift, self.shift), (1, 2))
-            x = x + y
-        if self.norm2 is not None and self.mlp is not None:
-            x = x + self.mlp(self.norm2(x))
+        if self.attn is not None:
+            x = x + self.attn.proj(self.mix(x, mask))
+        if self.mlp is not None:
+            x = x + self.mlp.fc2(self.activate(x))
         return x
+
+    def mix(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Maps a map (B, H, W, C) to what the projection of its attention takes, (B, H, W, heads*head_dim)."""
+        if self.norm1 is None or self.attn is None:
+            raise ValueError("a block without heads mixes nothing")
+        h, w = x.shape[1:3]
+        y = self.norm1(x)
+        if self.shift:
+            y = y.roll((-self.shift, -self.shift), (1, 2))
+        y = self.attn.mix(partition(y, self.window), mask if self.shift else None)  # (B*windows, N, heads*head_dim)
+        y = unpartition(y, self.window, h, w)  # (B, H, W, heads*head_dim)
+        return y.roll((self.shift, self.shift), (1, 2)) if self.shift else y
+
+    def activate(self, x: Tensor) -> Tensor:
+        """Maps a map (B, H, W, C) to what its hidden units give, (B, H, W, hidden)."""
+        if self.norm2 is None or self.mlp is None:
+            raise ValueError("a block without hidden units activates nothing")
+        return self.mlp.activate(self.norm2(x))
 
 
 class ResidualGroup(nn.Module):

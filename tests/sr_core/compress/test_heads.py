@@ -12,7 +12,8 @@ from torch import Tensor
 from sr_core.arch.build import parameter_count
 from sr_core.arch.swinir import SwinIR
 from sr_core.compress.blocks import copy_network, stages_of
-from sr_core.compress.heads import HeadsPerBlock, head_scores, prune_heads, remove_heads
+from sr_core.compress.heads import head_scores, prune_heads, remove_heads
+from sr_core.compress.removal import HeadsPerBlock
 from sr_core.errors import OptionError
 from sr_core.spec import SwinIRSpec, swinir_spec
 from tests.sr_core.compress.networks import PRUNED, SPECS, WHOLE, picture, random_network

@@ -1,0 +1,300 @@
+"""Selective pruning: which heads and hidden units go is decided for the whole network, by what their loss costs.
+
+Three steps on calibration tiles:
+
+1. First order. A few backward passes through the whole network, from random signs at its output, say how much a change
+   of the residual stream behind each branch matters: the mean outer product of the gradients is the metric in which the
+   error of the output is seen from there. With it and the second moments of a branch's inputs, the heads or hidden
+   units of a branch are put in the order in which they go best, where asked with the branch's last layer solved for
+   again after each (optimal brain surgeon, with groups for heads).
+2. Measured. For several numbers of removed heads, or units, the rest of the network is run behind the smaller branch,
+   and the mean square difference at the output is noted. This sees what the metric does not: layers that are not
+   linear, and errors that add up between neighbouring pixels.
+3. Chosen. The differences of different branches nearly add, so the choice with the least sum that frees enough of what
+   is counted, learned values or multiplications, is a knapsack, which is solved exactly.
+
+Signs are of a fixed seed, so the same tiles give the same choice.
+
+Source: Hassibi and Stork, "Second order derivatives for network pruning: optimal brain surgeon", NIPS 1992, equation 5;
+groups, and measured costs in a knapsack: Kurtic et al., "ZipLM: inference-aware structured pruning of language models",
+NeurIPS 2023, section 3.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal, TypeAlias, assert_never
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sr_core.arch.swinir import SwinIR
+from sr_core.compress.blocks import copy_network
+from sr_core.compress.branches import Branch, finish, group_size, last_layer, walk
+from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
+from sr_core.compress.latency import LatencyTable
+from sr_core.compress.removal import Removal, none_of, remove
+from sr_core.compress.repair import repair
+from sr_core.errors import OptionError
+from sr_core.spec import SwinIRSpec
+
+__all__ = ["Budget", "Measure", "Step", "choose", "measure_steps", "prune_selective"]
+
+Measure: TypeAlias = Literal["parameters", "macs", "milliseconds"]
+
+PROBES: Final = 2
+"""Backward passes for each tile."""
+TILES_AT_A_TIME: Final = 4
+MEASURED_TILES: Final = 4
+UNIT_STEPS: Final = 10
+"""Numbers of removed hidden units that are measured in each MLP."""
+CELLS: Final = 4000
+"""Parts into which the knapsack divides the budget."""
+DAMPING: Final = 1e-4
+"""Added to second moments, in units of their mean, so that inputs which never vary can be removed as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much is to go.
+
+    Attributes:
+        share: Of what the whole network has, above 0 and below 1.
+        measure: What is counted: learned values, multiplications, or time on a machine.
+        latency: The times, where time is counted.
+    """
+
+    share: float
+    measure: Measure = "parameters"
+    latency: LatencyTable | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses a share that cannot be met, and time without a table of times."""
+        if not 0 < self.share < 1:
+            raise OptionError(f"The share to remove must be above 0 and below 1, not {self.share}.")
+        if (self.measure == "milliseconds") != (self.latency is not None):
+            raise OptionError("A table of times is needed where time is counted, and only there.")
+
+    def amount(self, spec: SwinIRSpec) -> float:
+        """Returns how much a network has of what is counted."""
+        match self.measure:
+            case "parameters":
+                return count_parameters(spec).total
+            case "macs":
+                return count_macs_per_megapixel(spec).total
+            case "milliseconds":
+                if self.latency is None:
+                    raise ValueError("refused when the budget was made")
+                return self.latency.milliseconds(spec)
+            case _:
+                assert_never(self.measure)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One way to make a branch smaller, measured.
+
+    Attributes:
+        branch: Which branch.
+        gone: Its heads or hidden units that go, in the order in which they go.
+        error: Mean square difference at the output when only this branch is changed.
+    """
+
+    branch: Branch
+    gone: tuple[int, ...]
+    error: float
+
+
+def prune_selective(
+    module: SwinIR,
+    tiles: Tensor,
+    budget: Budget,
+    *,
+    repairs: bool,
+    report: Callable[[str], None] = lambda _words: None,
+) -> tuple[SwinIR, Removal]:
+    """Returns a smaller network, and what it lost.
+
+    Args:
+        module: The network; it is not changed.
+        tiles: Calibration tiles (n, channels, S, S) in 0..1; S is a multiple of the window.
+        budget: How much is to go.
+        repairs: Whether the layers that are left are solved for again (:mod:`sr_core.compress.repair`).
+        report: Is told what is being done.
+
+    Raises:
+        OptionError: So much cannot go.
+    """
+    removal = choose(module.spec, measure_steps(module, tiles, repairs=repairs, report=report), budget)
+    pruned = remove(module, removal)
+    if repairs:
+        report("solving for the layers that are left")
+        pruned = repair(pruned, module, tiles)
+    return pruned, removal
+
+
+def choose(spec: SwinIRSpec, steps: Sequence[Step], budget: Budget) -> Removal:
+    """Returns the removal of least error that frees enough, with at most one step for each branch.
+
+    Args:
+        spec: The network that was measured.
+        steps: What was measured.
+        budget: How much is to go.
+
+    Raises:
+        OptionError: So much cannot go.
+    """
+    cell = budget.share * budget.amount(spec) / CELLS
+    cells = np.arange(CELLS + 1)
+    least = np.where(cells > 0, np.inf, 0.0)  # the least error with which at least so many cells are free
+    chosen: list[tuple[list[Step], np.ndarray, np.ndarray]] = []
+    for options in _by_branch(steps):
+        freed = np.array([0, *(int(_freed(spec, step, budget) / cell) for step in options)])
+        errors = np.array([0.0, *(step.error for step in options)])
+        sums = errors[:, None] + least[np.maximum(cells - freed[:, None], 0)]  # (options + 1, cells)
+        chosen.append((options, freed, sums.argmin(0)))
+        least = sums.min(0)
+    if not np.isfinite(least[-1]):
+        raise OptionError(f"Heads and hidden units are less than {budget.share:.0%} of the network's {budget.measure}.")
+    heads, units = ([list(stage) for stage in none_of(spec)] for _ in range(2))
+    place = CELLS
+    for options, freed, best in reversed(chosen):
+        number = int(best[place])
+        place = max(place - int(freed[number]), 0)
+        if number:
+            step = options[number - 1]
+            kept = heads if step.branch.kind == "attention" else units
+            kept[step.branch.stage][step.branch.block] = tuple(sorted(step.gone))
+    return Removal(heads=tuple(map(tuple, heads)), units=tuple(map(tuple, units)))
+
+
+def measure_steps(
+    module: SwinIR, tiles: Tensor, *, repairs: bool, report: Callable[[str], None] = lambda _words: None
+) -> list[Step]:
+    """Returns what it costs to make each branch smaller, by several numbers of heads or hidden units.
+
+    Args:
+        module: The network; it is not changed.
+        tiles: Calibration tiles (n, channels, S, S) in 0..1; S is a multiple of the window.
+        repairs: Whether the last layer of the smaller branch is solved for again.
+        report: Is told what is being done.
+    """
+    module = copy_network(module)
+    report("first-order costs")
+    moments = _moments(module, tiles)
+    steps: list[Step] = []
+    with torch.inference_mode():
+        some = tiles[:MEASURED_TILES]
+        expected = module(some)
+        for place in walk(module, some):
+            branch = place.branch
+            report(f"measuring {branch.kind} {branch.stage}.{branch.block}")
+            counts = _counts(module.spec, branch)
+            for gone, layer in _removals(module, branch, moments[branch], repairs=repairs):
+                if len(gone) in counts:
+                    flat = place.inputs.flatten(0, -2) @ layer[:, :-1].t() + layer[:, -1]
+                    error = (
+                        (finish(module, place, place.before.x + flat.view(place.x.shape)) - expected).square().mean()
+                    )
+                    steps.append(Step(branch=branch, gone=gone, error=float(error)))
+    return steps
+
+
+def _counts(spec: SwinIRSpec, branch: Branch) -> frozenset[int]:
+    """Returns how many heads or units are removed from a branch when it is measured."""
+    if branch.kind == "attention":
+        return frozenset(range(1, spec.heads[branch.stage][branch.block] + 1))
+    hidden = spec.hidden[branch.stage][branch.block]
+    return frozenset(-(-hidden * step // UNIT_STEPS) for step in range(1, UNIT_STEPS + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Second moments of a branch in float64: (K + 1, K + 1) of its inputs and a one, (C, C) of the gradients behind."""
+
+    inputs: Tensor
+    gradients: Tensor
+
+
+def _moments(module: SwinIR, tiles: Tensor) -> dict[Branch, _Moments]:
+    signs = torch.Generator().manual_seed(0)
+    found: dict[Branch, _Moments] = {}
+    for part in tiles.split(TILES_AT_A_TIME):
+        places = list(walk(module, part))
+        output = finish(module, places[-1], places[-1].x)
+        gradients = [torch.zeros(place.x.shape[-1], place.x.shape[-1], dtype=torch.float64) for place in places]
+        for probe in range(PROBES):
+            towards = torch.randint(0, 2, output.shape, generator=signs).to(output.dtype) * 2 - 1
+            found_here = torch.autograd.grad(
+                output, [place.x for place in places], towards, retain_graph=probe + 1 < PROBES
+            )
+            for total, gradient in zip(gradients, found_here, strict=True):
+                rows = gradient.flatten(0, -2).double()
+                total.add_(rows.t() @ rows)
+        for place, total in zip(places, gradients, strict=True):
+            rows = place.inputs.detach().flatten(0, -2).double()
+            rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
+            here = _Moments(rows.t() @ rows, total)
+            old = found.get(place.branch)
+            found[place.branch] = (
+                here if old is None else _Moments(old.inputs + here.inputs, old.gradients + here.gradients)
+            )
+    return found
+
+
+def _removals(
+    module: SwinIR, branch: Branch, moments: _Moments, *, repairs: bool
+) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+    """Yields what has gone and the layer (C, K + 1) with its bias after each head or unit, until none is left.
+
+    Columns of what has gone are zero. What goes next is what costs least in the metric of the gradients.
+    """
+    linear, size = last_layer(module, branch), group_size(module.spec, branch.kind)
+    layer = torch.cat([linear.weight, linear.bias[:, None]], 1).detach().double()  # (C, K + 1)
+    moment = moments.inputs / moments.inputs[-1, -1]
+    moment.diagonal()[:-1].add_(DAMPING * moment.diagonal()[:-1].mean())
+    left = list(range(linear.in_features // size))
+    gone: list[int] = []
+    inverse = torch.linalg.inv(moment)
+    lost = torch.zeros_like(layer)  # what a layer that is not solved for again no longer gives
+    while left:
+        costs: list[float] = []
+        for group in left:
+            places = slice(group * size, (group + 1) * size)
+            if repairs:
+                columns = layer[:, places]
+                block = torch.linalg.inv(inverse[places, places])
+                costs.append(float(((columns.t() @ moments.gradients @ columns) * block).sum()))
+            else:
+                without = lost.clone()
+                without[:, places] = layer[:, places]
+                costs.append(float(((without @ moment @ without.t()) * moments.gradients).sum()))
+        group = left.pop(int(np.argmin(costs)))
+        places = slice(group * size, (group + 1) * size)
+        if repairs:
+            block = torch.linalg.inv(inverse[places, places])
+            layer = layer - layer[:, places] @ block @ inverse[places]
+            inverse = inverse - inverse[:, places] @ block @ inverse[places]
+            inverse[places] = inverse[:, places] = 0
+        else:
+            lost[:, places] = layer[:, places]
+        layer[:, places] = 0
+        gone.append(group)
+        yield tuple(gone), layer.float()
+
+
+def _by_branch(steps: Sequence[Step]) -> list[list[Step]]:
+    grouped: dict[Branch, list[Step]] = {}
+    for step in steps:
+        grouped.setdefault(step.branch, []).append(step)
+    return list(grouped.values())
+
+
+def _freed(spec: SwinIRSpec, step: Step, budget: Budget) -> float:
+    """Returns what a step frees of what is counted."""
+    branch = step.branch
+    counts = [list(stage) for stage in (spec.heads if branch.kind == "attention" else spec.hidden)]
+    counts[branch.stage][branch.block] -= len(step.gone)
+    fewer = tuple(map(tuple, counts))
+    smaller = replace(spec, heads=fewer) if branch.kind == "attention" else replace(spec, hidden=fewer)
+    return budget.amount(spec) - budget.amount(smaller)

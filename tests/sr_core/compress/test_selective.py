@@ -1,0 +1,206 @@
+"""Selective pruning: what costs least goes, the budget is kept, and what is measured is what happens."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from sr_core.arch.swinir import SwinIR
+from sr_core.compress.blocks import copy_network, stages_of
+from sr_core.compress.branches import Branch
+from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
+from sr_core.compress.latency import LatencyTable, measure_latency
+from sr_core.compress.removal import Removal, none_of, remove
+from sr_core.compress.repair import repair
+from sr_core.compress.selective import Budget, Measure, Step, choose, measure_steps, prune_selective
+from sr_core.errors import OptionError
+from sr_core.spec import SwinIRSpec, swinir_spec
+from tests.sr_core.compress.networks import PRUNED, WHOLE, random_network
+
+TABLE = LatencyTable(heads=(0.0, 3.0, 5.0, 7.0, 9.0), units=((0, 0.0), (24, 4.0), (48, 6.0)), rest=20.0)
+
+
+def tiles(count: int = 4) -> Tensor:
+    return torch.rand(count, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+
+def error(module: SwinIR, whole: SwinIR, pictures: Tensor) -> float:
+    with torch.inference_mode():
+        return float((module(pictures) - whole(pictures)).square().mean())
+
+
+def only(spec: SwinIRSpec, step: Step) -> Removal:
+    """The removal of a single step."""
+    gone = tuple(
+        tuple(tuple(step.gone) if (i, j) == (step.branch.stage, step.branch.block) else () for j in range(d))
+        for i, d in enumerate(spec.depths)
+    )
+    if step.branch.kind == "attention":
+        return Removal(heads=gone, units=none_of(spec))
+    return Removal(heads=none_of(spec), units=gone)
+
+
+def amount(spec: SwinIRSpec, measure: Measure) -> float:
+    match measure:
+        case "parameters":
+            return count_parameters(spec).total
+        case "macs":
+            return count_macs_per_megapixel(spec).total
+        case "milliseconds":
+            return TABLE.milliseconds(spec)
+
+
+def test_a_measured_error_without_repair_is_that_of_the_network_without_them() -> None:
+    module = random_network(PRUNED)
+    steps = measure_steps(module, tiles(), repairs=False)
+    assert {step.branch.kind for step in steps} == {"attention", "mlp"}
+    for step in steps:
+        real = error(remove(module, only(PRUNED, step)), module, tiles())
+        assert step.error == pytest.approx(real, rel=1e-3)
+        assert step.error > 1e-9
+
+
+def test_a_measured_error_with_repair_is_smaller_and_grows_with_what_goes() -> None:
+    module = random_network(WHOLE)
+    plain, mended = (measure_steps(module, tiles(), repairs=repairs) for repairs in (False, True))
+    assert sum(step.error for step in mended) < 0.7 * sum(step.error for step in plain)
+    for branch in {step.branch for step in mended}:
+        counts = [len(step.gone) for step in mended if step.branch == branch]
+        assert counts == sorted(set(counts))
+        whole = WHOLE.heads if branch.kind == "attention" else WHOLE.hidden
+        assert counts[-1] == whole[branch.stage][branch.block]
+        errors = [step.error for step in mended if step.branch == branch]
+        assert errors[-1] > errors[0]
+
+
+@pytest.mark.parametrize("repairs", [False, True])
+def test_what_contributes_nothing_goes_first(repairs: bool) -> None:
+    """Three heads and some units write nothing: with a budget of just them, they are what goes, and nobody notices."""
+    module = copy_network(random_network(WHOLE))
+    width, idle = WHOLE.head_dim, {(0, 0): 2, (0, 2): 0, (1, 1): 3}
+    with torch.no_grad():
+        for (i, j), head in idle.items():
+            attn = stages_of(module)[i][j].attn
+            assert attn is not None
+            attn.proj.weight[:, head * width : (head + 1) * width] = 0.0
+    of_heads = 3 * (3 * width * (WHOLE.embed_dim + 1) + 225 + WHOLE.embed_dim * width)
+    budget = Budget(share=0.98 * of_heads / count_parameters(WHOLE).total)
+    pruned, removal = prune_selective(module, tiles(), budget, repairs=repairs)
+    assert removal.heads == (((2,), (), (0,)), ((), (3,)))
+    assert not any(units for stage in removal.units for units in stage)
+    assert error(pruned, module, tiles()) < 1e-9
+
+
+def test_a_unit_that_repeats_another_is_the_first_to_go_when_its_layer_is_solved_for_again() -> None:
+    module = copy_network(random_network(WHOLE))
+    with torch.no_grad():
+        mlp = stages_of(module)[1][0].mlp
+        assert mlp is not None
+        mlp.fc1.weight[7], mlp.fc1.bias[7] = mlp.fc1.weight[20], mlp.fc1.bias[20]
+    for repairs in (True, False):
+        steps = [s for s in measure_steps(module, tiles(), repairs=repairs) if s.branch == Branch(1, 0, "mlp")]
+        assert (steps[0].gone[0] in (7, 20)) is repairs
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None)
+def test_no_other_choice_frees_enough_for_less(data: st.DataObject) -> None:
+    spec = swinir_spec(scale=2, embed_dim=12, depths=(2,), heads=2)
+    branches = [Branch(0, 0, "attention"), Branch(0, 1, "attention"), Branch(0, 0, "mlp"), Branch(0, 1, "mlp")]
+    errors = st.floats(1e-6, 1.0)
+    options: list[list[Step]] = []
+    for branch in branches:
+        counts = (1, 2) if branch.kind == "attention" else (5, 12, 24)
+        options.append([Step(branch=branch, gone=tuple(range(n)), error=data.draw(errors)) for n in counts])
+    budget = Budget(share=data.draw(st.floats(0.02, 0.4)), measure=data.draw(st.sampled_from(["parameters", "macs"])))
+    whole = amount(spec, budget.measure)
+
+    def freed(steps: Sequence[Step]) -> float:
+        return whole - amount(smaller(spec, steps), budget.measure)
+
+    removal = choose(spec, [step for one in options for step in one], budget)
+    chosen = [s for one in options for s in one if s.gone == gone_of(removal, s.branch)]
+    assert freed(chosen) >= budget.share * whole - 1e-6
+    for other in product(*([None, *one] for one in options)):
+        steps = [step for step in other if step is not None]
+        # The knapsack rounds what is freed down to a 4000th of the budget, once for each branch.
+        if freed(steps) >= budget.share * whole * (1 + 4 / 4000):
+            assert sum(s.error for s in chosen) <= sum(s.error for s in steps) + 1e-12
+
+
+def smaller(spec: SwinIRSpec, steps: Sequence[Step]) -> SwinIRSpec:
+    heads, hidden = ([list(stage) for stage in counts] for counts in (spec.heads, spec.hidden))
+    for step in steps:
+        counts = heads if step.branch.kind == "attention" else hidden
+        counts[step.branch.stage][step.branch.block] -= len(step.gone)
+    return replace(spec, heads=tuple(map(tuple, heads)), hidden=tuple(map(tuple, hidden)))
+
+
+def gone_of(removal: Removal, branch: Branch) -> tuple[int, ...]:
+    of_kind = removal.heads if branch.kind == "attention" else removal.units
+    return of_kind[branch.stage][branch.block]
+
+
+@pytest.mark.parametrize("measure", ["parameters", "macs", "milliseconds"])
+@pytest.mark.parametrize("share", [0.05, 0.3])
+def test_the_budget_is_kept_and_hardly_exceeded(measure: Measure, share: float) -> None:
+    module = random_network(WHOLE)
+    steps = measure_steps(module, tiles(), repairs=True)
+    budget = Budget(share=share, measure=measure, latency=TABLE if measure == "milliseconds" else None)
+    pruned = remove(module, choose(WHOLE, steps, budget))
+    whole, left = amount(WHOLE, measure), amount(pruned.spec, measure)
+    assert share <= 1 - left / whole + 1e-9 < share + 0.08
+
+
+def test_choosing_costs_less_than_taking_the_same_from_every_block() -> None:
+    module = random_network(WHOLE)
+    same = Removal(heads=tuple(tuple((0,) for _ in stage) for stage in WHOLE.heads), units=none_of(WHOLE))
+    even = remove(module, same)
+    share = 1 - count_parameters(even.spec).total / count_parameters(WHOLE).total
+    for repairs in (False, True):
+        uneven, _ = prune_selective(module, tiles(), Budget(share=share), repairs=repairs)
+        rival = repair(even, module, tiles()) if repairs else even
+        assert error(uneven, module, tiles()) < error(rival, module, tiles())
+
+
+def test_the_same_tiles_give_the_same_network_and_the_input_is_left_alone() -> None:
+    module = random_network(WHOLE)
+    words: list[str] = []
+    one, lost = prune_selective(module, tiles(), Budget(share=0.2), repairs=True, report=words.append)
+    other, lost_again = prune_selective(module, tiles(), Budget(share=0.2), repairs=True)
+    assert lost == lost_again
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
+    reference = random_network(WHOLE).state_dict()
+    assert all(torch.equal(value, reference[key]) for key, value in module.state_dict().items())
+    assert "measuring attention 0.0" in words
+    assert not one.training
+
+
+def test_what_cannot_be_is_refused() -> None:
+    for share in (0.0, 1.0, -0.1):
+        with pytest.raises(OptionError, match="above 0 and below 1"):
+            Budget(share=share)
+    wrong: tuple[tuple[Measure, LatencyTable | None], ...] = (("milliseconds", None), ("macs", TABLE))
+    for measure, table in wrong:
+        with pytest.raises(OptionError, match="A table of times is needed where time is counted, and only there"):
+            Budget(share=0.5, measure=measure, latency=table)
+    module = random_network(WHOLE)
+    steps = measure_steps(module, tiles(), repairs=False)
+    with pytest.raises(OptionError, match="Heads and hidden units are less than 99% of the network's parameters"):
+        choose(WHOLE, steps, Budget(share=0.99))
+
+
+def test_a_table_of_times_adds_up() -> None:
+    assert TABLE.milliseconds(WHOLE) == pytest.approx(20 + 5 * 9 + 5 * 6)
+    assert TABLE.milliseconds(replace(WHOLE, hidden=((12, 0, 48), (36, 24)))) == pytest.approx(65 + 2 + 0 + 6 + 5 + 4)
+    table = measure_latency(WHOLE, "float32", side=32, rounds=1)
+    assert len(table.heads) == 5
+    assert [units for units, _ in table.units] == [0, 8, 16, 24, 32, 40, 48]
+    assert table.heads[0] == table.units[0][1] == 0
+    assert list(table.heads) == sorted(table.heads)
+    assert table.rest > 0
