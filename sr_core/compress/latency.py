@@ -37,11 +37,13 @@ class LatencyTable:
     Attributes:
         heads: Of one attention branch, by its number of heads, from none on.
         units: Of one MLP branch: pairs of a number of hidden units and the time, ascending, from none on.
+        stage: Of what closes a stage.
         rest: Of everything else.
     """
 
     heads: tuple[float, ...]
     units: tuple[tuple[int, float], ...]
+    stage: float
     rest: float
 
     def milliseconds(self, spec: SwinIRSpec) -> float:
@@ -49,7 +51,7 @@ class LatencyTable:
         places, times = zip(*self.units, strict=True)
         attention = sum(self.heads[heads] for stage in spec.heads for heads in stage)
         mlp = sum(float(np.interp(hidden, places, times)) for stage in spec.hidden for hidden in stage)
-        return self.rest + attention + mlp
+        return self.rest + len(spec.depths) * self.stage + attention + mlp
 
 
 def measure_latency(spec: SwinIRSpec, compute: Compute, *, side: int = SIDE, rounds: int = ROUNDS) -> LatencyTable:
@@ -64,15 +66,18 @@ def measure_latency(spec: SwinIRSpec, compute: Compute, *, side: int = SIDE, rou
     most_heads, most_units = (max(map(max, counts)) for counts in (spec.heads, spec.hidden))
     unit_places = sorted({round(most_units * place / UNIT_PLACES) for place in range(UNIT_PLACES + 1)})
     bare = _sized(spec, 0, 0)
-    specs = [bare, *(_sized(spec, heads, 0) for heads in range(1, most_heads + 1))]
+    short = replace(bare, heads=bare.heads[:1], hidden=bare.hidden[:1])
+    specs = [short, bare, *(_sized(spec, heads, 0) for heads in range(1, most_heads + 1))]
     specs += [_sized(spec, 0, units) for units in unit_places[1:]]
     times = _times(specs, compute, side, rounds)
-    blocks, base = sum(spec.depths), times[0]
-    each = [max(time - base, 0.0) / blocks for time in times]
+    one_stage, base = times[0], times[1]
+    stage = max(base - one_stage, 0.0) / max(len(spec.depths) - 1, 1)
+    each = [max(time - base, 0.0) / sum(spec.depths) for time in times[1:]]
     heads = np.maximum.accumulate([0.0, *each[1 : most_heads + 1]])
     units = np.maximum.accumulate([0.0, *each[most_heads + 1 :]])
     pairs = zip(unit_places, units.tolist(), strict=True)
-    return LatencyTable(heads=tuple(heads.tolist()), units=tuple(pairs), rest=base)
+    rest = base - len(spec.depths) * stage
+    return LatencyTable(heads=tuple(heads.tolist()), units=tuple(pairs), stage=stage, rest=rest)
 
 
 def _sized(spec: SwinIRSpec, heads: int, units: int) -> SwinIRSpec:

@@ -1,8 +1,9 @@
-"""Structured pruning: whole heads and hidden units go, and the network that remains is really smaller.
+"""Structured pruning: whole heads, hidden units and stages go, and the network that remains is really smaller.
 
 What goes with a head: its rows of queries, keys and values with their biases, its column of position biases, and its
 columns of the projection. With a hidden unit: its row of the first layer of the MLP with its bias, and its column of
-the second. A branch that has lost everything does not exist any more, and its norm goes with it.
+the second. A branch that has lost everything does not exist any more, and its norm goes with it. With a stage go all
+of its blocks and the convolution that closes it.
 """
 
 from collections.abc import Sequence
@@ -34,10 +35,12 @@ class Removal:
     Attributes:
         heads: Attention heads of each block; an empty tuple for none.
         units: Hidden units of each block's MLP, likewise.
+        stages: Stages that go with everything in them, which heads and units must name as well.
     """
 
     heads: HeadsPerBlock
     units: UnitsPerBlock
+    stages: tuple[int, ...] = ()
 
 
 def none_of(spec: SwinIRSpec) -> tuple[tuple[tuple[int, ...], ...], ...]:
@@ -56,11 +59,18 @@ def remove(module: SwinIR, removal: Removal) -> SwinIR:
         removal: What goes.
 
     Raises:
-        OptionError: A block of the network has no such head or unit, or one is named twice.
+        OptionError: The network has no such stage, or a block no such head or unit; one is named twice; a stage goes
+            and something in it stays; or no stage is left.
     """
+    heads = _left("heads", module.spec.heads, removal.heads)
+    units = _left("hidden units", module.spec.hidden, removal.units)
+    if removal.stages:
+        staying = _staying(module.spec, removal.stages)
+        if any(left for i in removal.stages for left in (*heads[i], *units[i])):
+            raise OptionError("A stage can only go with all its heads and hidden units.")
+        module = _with_stages(module, staying)
+        heads, units = ([left[i] for i in staying] for left in (heads, units))
     spec = module.spec
-    heads = _left("heads", spec.heads, removal.heads)
-    units = _left("hidden units", spec.hidden, removal.units)
     pruned = build(replace(spec, heads=_counts(heads), hidden=_counts(units)))
     whole, own = module.state_dict(), pruned.state_dict()
     pruned.load_state_dict({key: whole[key] if whole[key].shape == own[key].shape else own[key] for key in own})
@@ -78,6 +88,36 @@ def remove(module: SwinIR, removal: Removal) -> SwinIR:
                 elif source.mlp is not None:
                     _add_before(pruned, i, j, source.mlp.fc2.bias)
     return pruned.eval()
+
+
+def _staying(spec: SwinIRSpec, gone: tuple[int, ...]) -> list[int]:
+    """Returns the stages that stay."""
+    count = len(spec.depths)
+    if len(set(gone)) < len(gone) or not set(gone) <= set(range(count)):
+        raise OptionError(f"The network has {count} stages, counted from 0, and cannot lose the stages {list(gone)}.")
+    if len(gone) == count:
+        raise OptionError("A network cannot lose all of its stages.")
+    return [stage for stage in range(count) if stage not in gone]
+
+
+def _with_stages(module: SwinIR, staying: list[int]) -> SwinIR:
+    """Returns a copy with these stages only."""
+    spec = module.spec
+    shorter = build(
+        replace(
+            spec, heads=tuple(spec.heads[stage] for stage in staying), hidden=tuple(spec.hidden[i] for i in staying)
+        )
+    )
+    weights: dict[str, Tensor] = {}
+    for key, value in module.state_dict().items():
+        first, _, rest = key.partition(".")
+        number, _, inside = rest.partition(".")
+        if first != "layers":
+            weights[key] = value
+        elif int(number) in staying:
+            weights[f"layers.{staying.index(int(number))}.{inside}"] = value
+    shorter.load_state_dict(weights)
+    return shorter.eval()
 
 
 def _left(kind: str, counts: PerBlock, gone: Sequence[Sequence[Sequence[int]]]) -> list[list[list[int]]]:

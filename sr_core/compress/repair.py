@@ -15,6 +15,7 @@ ICCV 2017, section 3.1, equation 2, and its "whole model pruning", section 3.2: 
 network, the targets those of the whole one.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -24,8 +25,9 @@ from torch.nn import functional as F
 
 from sr_core.arch.swinir import SwinBlock, SwinIR, pad
 from sr_core.compress.blocks import copy_network, stages_of
+from sr_core.compress.branches import begin
 
-__all__ = ["RIDGE", "repair"]
+__all__ = ["RIDGE", "repair", "without_each_stage"]
 
 RIDGE: Final = 1e-4
 """Weight of the penalty: the squared change of a weight, in units of the mean square of the layer's inputs."""
@@ -34,33 +36,42 @@ ROWS: Final = 16_384
 """Positions whose inputs are in float64 at a time."""
 
 
-def repair(pruned: SwinIR, whole: SwinIR, tiles: Tensor, ridge: float = RIDGE) -> SwinIR:
+def repair(
+    pruned: SwinIR, whole: SwinIR, tiles: Tensor, *, stages: tuple[int, ...] = (), ridge: float = RIDGE
+) -> SwinIR:
     """Returns a network of the spec of ``pruned`` whose residual stream is as near to that of ``whole`` as it gets.
 
     Args:
         pruned: The pruned network; it is not changed.
-        whole: The network that it was made from, or any with the same stages and width.
+        whole: The network that it was made from.
         tiles: Calibration tiles (n, channels, S, S) in 0..1; S is a multiple of the window.
+        stages: Stages of ``whole`` that are gone; the convolution before them takes over what they did.
         ridge: See :data:`RIDGE`.
     """
     repaired = copy_network(pruned)
     with torch.inference_mode():
-        _repair(repaired, copy_network(whole), tiles, ridge)
+        _repair(repaired, copy_network(whole), tiles, stages, ridge)
     return repaired
 
 
-def _repair(own: SwinIR, whole: SwinIR, tiles: Tensor, ridge: float) -> None:
+def _repair(own: SwinIR, whole: SwinIR, tiles: Tensor, gone: tuple[int, ...], ridge: float) -> None:
     x = pad(tiles, whole.spec.window) - whole.mean
     shallow = own.conv_first(x), whole.conv_first(x)
     mine, theirs = (net.patch_norm(y.permute(0, 2, 3, 1)) for net, y in zip((own, whole), shallow, strict=True))
     mask = whole.mask(mine.shape[1], mine.shape[2], mine.device)
-    for stage, own_blocks, blocks in zip(range(len(own.layers)), stages_of(own), stages_of(whole), strict=True):
+    kept = iter(zip(own.layers, stages_of(own), strict=True))
+    for i, (stage, blocks) in enumerate(zip(whole.layers, stages_of(whole), strict=True)):
+        if i in gone:
+            theirs = stage(theirs, mask)
+            continue
+        own_stage, own_blocks = next(kept)
         begin_mine, begin_theirs = mine, theirs
         for own_block, block in zip(own_blocks, blocks, strict=True):
             mine, theirs = _mend_block(own_block, block, (mine, theirs), mask, ridge)
-        closing, own_closing = whole.layers[stage].get_submodule("conv"), own.layers[stage].get_submodule("conv")
-        theirs = begin_theirs + _on_map(closing, theirs)
-        _solve_closing(own_closing, mine, theirs - begin_mine, ridge)
+        theirs = begin_theirs + _on_map(stage.get_submodule("conv"), theirs)
+        target = _behind(whole, i, gone, theirs, mask)
+        own_closing = own_stage.get_submodule("conv")
+        _solve_closing(own_closing, mine, target - begin_mine, ridge)
         mine = begin_mine + _on_map(own_closing, mine)
     deep = shallow[1] + whole.conv_after_body(whole.norm(theirs).permute(0, 3, 1, 2))
     normed = own.norm(mine)
@@ -68,6 +79,42 @@ def _repair(own: SwinIR, whole: SwinIR, tiles: Tensor, ridge: float) -> None:
     features = shallow[0] + own.conv_after_body(normed.permute(0, 3, 1, 2))
     first, own_first = whole.reconstruction[0], own.reconstruction[0]
     _solve_closing(own_first, features.permute(0, 2, 3, 1), first(deep).permute(0, 2, 3, 1), ridge)
+
+
+def without_each_stage(module: SwinIR, tiles: Tensor, *, repairs: bool) -> Iterator[Tensor]:
+    """Yields for each stage the picture (B, channels, scale*H, scale*W) that the network makes without it.
+
+    Args:
+        module: The network; it is not changed.
+        tiles: Pictures (B, channels, S, S) in 0..1; S is a multiple of the window.
+        repairs: Whether the convolution before the stage takes over what it can of what the stage did.
+    """
+    start = begin(module, tiles)
+    x, mask = start.x, module.mask(start.x.shape[1], start.x.shape[2], start.x.device)
+    before: tuple[Tensor, Tensor, nn.Module] | None = None  # input and last map of the stage before, its convolution
+    for i, stage in enumerate(module.layers):
+        last = stage.get_submodule("residual_group")(x, mask)
+        behind = x + _on_map(stage.get_submodule("conv"), last)
+        without = x
+        if repairs and before is not None:
+            stage_input, before_last, closing = before
+            mended = copy.deepcopy(closing)
+            _solve_closing(mended, before_last, behind - stage_input, RIDGE)
+            without = stage_input + _on_map(mended, before_last)
+        for following in list(module.layers)[i + 1 :]:
+            without = following(without, mask)
+        deep = module.conv_after_body(module.norm(without).permute(0, 3, 1, 2))
+        yield module.reconstruction(deep + start.shallow) + module.mean
+        x, before = behind, (x, last, stage.get_submodule("conv"))
+
+
+def _behind(whole: SwinIR, stage: int, gone: tuple[int, ...], theirs: Tensor, mask: Tensor) -> Tensor:
+    """Returns the whole network's stream behind the stages that follow a stage and are gone."""
+    following = stage + 1
+    while following in gone:
+        theirs = whole.layers[following](theirs, mask)
+        following += 1
+    return theirs
 
 
 def _mend_block(

@@ -1,4 +1,4 @@
-"""Selective pruning: which heads and hidden units go is decided for the whole network, by what their loss costs.
+"""Selective pruning: which heads, hidden units and stages go is decided for the whole network, by what that costs.
 
 Three steps on calibration tiles:
 
@@ -9,9 +9,10 @@ Three steps on calibration tiles:
    again after each (optimal brain surgeon, with groups for heads).
 2. Measured. For several numbers of removed heads, or units, the rest of the network is run behind the smaller branch,
    and the mean square difference at the output is noted. This sees what the metric does not: layers that are not
-   linear, and errors that add up between neighbouring pixels.
+   linear, and errors that add up between neighbouring pixels. The same is done for each stage as a whole.
 3. Chosen. The differences of different branches nearly add, so the choice with the least sum that frees enough of what
-   is counted, learned values or multiplications, is a knapsack, which is solved exactly.
+   is counted, learned values, multiplications or time, is a knapsack, which is solved exactly, once for each set of
+   stages that may go.
 
 Signs are of a fixed seed, so the same tiles give the same choice.
 
@@ -20,12 +21,14 @@ groups, and measured costs in a knapsack: Kurtic et al., "ZipLM: inference-aware
 NeurIPS 2023, section 3.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, combinations
 from typing import Final, Literal, TypeAlias, assert_never
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sr_core.arch.swinir import SwinIR
@@ -33,12 +36,12 @@ from sr_core.compress.blocks import copy_network
 from sr_core.compress.branches import Branch, finish, group_size, last_layer, walk
 from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
 from sr_core.compress.latency import LatencyTable
-from sr_core.compress.removal import Removal, none_of, remove
-from sr_core.compress.repair import repair
+from sr_core.compress.removal import Removal, remove
+from sr_core.compress.repair import repair, without_each_stage
 from sr_core.errors import OptionError
 from sr_core.spec import SwinIRSpec
 
-__all__ = ["Budget", "Measure", "Step", "choose", "measure_steps", "prune_selective"]
+__all__ = ["Budget", "Costs", "Measure", "Step", "choose", "measure_costs", "prune_selective"]
 
 Measure: TypeAlias = Literal["parameters", "macs", "milliseconds"]
 
@@ -105,6 +108,19 @@ class Step:
     error: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What was measured of a network.
+
+    Attributes:
+        steps: Ways to make each branch smaller, those of a branch together.
+        stages: For each stage the mean square difference at the output when it is gone.
+    """
+
+    steps: tuple[Step, ...]
+    stages: tuple[float, ...]
+
+
 def prune_selective(
     module: SwinIR,
     tiles: Tensor,
@@ -125,58 +141,97 @@ def prune_selective(
     Raises:
         OptionError: So much cannot go.
     """
-    removal = choose(module.spec, measure_steps(module, tiles, repairs=repairs, report=report), budget)
+    removal = choose(module.spec, measure_costs(module, tiles, repairs=repairs, report=report), budget)
     pruned = remove(module, removal)
     if repairs:
         report("solving for the layers that are left")
-        pruned = repair(pruned, module, tiles)
+        pruned = repair(pruned, module, tiles, stages=removal.stages)
     return pruned, removal
 
 
-def choose(spec: SwinIRSpec, steps: Sequence[Step], budget: Budget) -> Removal:
+def choose(spec: SwinIRSpec, costs: Costs, budget: Budget) -> Removal:
     """Returns the removal of least error that frees enough, with at most one step for each branch.
 
     Args:
         spec: The network that was measured.
-        steps: What was measured.
+        costs: What was measured.
         budget: How much is to go.
 
     Raises:
         OptionError: So much cannot go.
     """
-    cell = budget.share * budget.amount(spec) / CELLS
-    cells = np.arange(CELLS + 1)
+    numbers = range(len(spec.depths))
+    sets = chain.from_iterable(combinations(numbers, count) for count in numbers)  # never all of them
+    options = _by_branch((step, _freed(spec, step, budget)) for step in costs.steps)
+    best = min((_knapsack(spec, costs, options, budget, gone) for gone in sets), key=lambda found: found.error)
+    if not np.isfinite(best.error):
+        raise OptionError(f"So much as {budget.share:.0%} of the network's {budget.measure} cannot be removed from it.")
+    heads, units = (
+        [[tuple(range(count)) if i in best.stages else () for count in stage] for i, stage in enumerate(counts)]
+        for counts in (spec.heads, spec.hidden)
+    )
+    for step in best.steps:
+        kept = heads if step.branch.kind == "attention" else units
+        kept[step.branch.stage][step.branch.block] = tuple(sorted(step.gone))
+    return Removal(heads=tuple(map(tuple, heads)), units=tuple(map(tuple, units)), stages=best.stages)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Stages and steps that free enough, and the sum of their errors; infinite where nothing does."""
+
+    stages: tuple[int, ...]
+    steps: tuple[Step, ...]
+    error: float
+
+
+_Option: TypeAlias = tuple[Step, float]
+"""A step and what it frees of what is counted."""
+
+
+def _knapsack(
+    spec: SwinIRSpec, costs: Costs, branches: Sequence[Sequence[_Option]], budget: Budget, stages: tuple[int, ...]
+) -> _Choice:
+    """Returns the best choice of steps outside these stages, which are gone."""
+    wanted, base = budget.share * budget.amount(spec), sum(costs.stages[stage] for stage in stages)
+    shorter = _without_stages(spec, stages)
+    missing = wanted - (budget.amount(spec) - budget.amount(shorter))
+    if missing <= 0:
+        return _Choice(stages, (), base)
+    cell, cells = missing / CELLS, np.arange(CELLS + 1)
     least = np.where(cells > 0, np.inf, 0.0)  # the least error with which at least so many cells are free
-    chosen: list[tuple[list[Step], np.ndarray, np.ndarray]] = []
-    for options in _by_branch(steps):
-        freed = np.array([0, *(int(_freed(spec, step, budget) / cell) for step in options)])
-        errors = np.array([0.0, *(step.error for step in options)])
+    chosen: list[tuple[Sequence[_Option], NDArray[np.int64], NDArray[np.int64]]] = []
+    for options in branches:
+        if options[0][0].branch.stage in stages:
+            continue
+        freed = np.array([0, *(int(freed / cell) for _, freed in options)])
+        errors = np.array([0.0, *(step.error for step, _ in options)])
         sums = errors[:, None] + least[np.maximum(cells - freed[:, None], 0)]  # (options + 1, cells)
         chosen.append((options, freed, sums.argmin(0)))
         least = sums.min(0)
-    if not np.isfinite(least[-1]):
-        raise OptionError(f"Heads and hidden units are less than {budget.share:.0%} of the network's {budget.measure}.")
-    heads, units = ([list(stage) for stage in none_of(spec)] for _ in range(2))
+    steps: list[Step] = []
     place = CELLS
     for options, freed, best in reversed(chosen):
         number = int(best[place])
         place = max(place - int(freed[number]), 0)
-        if number:
-            step = options[number - 1]
-            kept = heads if step.branch.kind == "attention" else units
-            kept[step.branch.stage][step.branch.block] = tuple(sorted(step.gone))
-    return Removal(heads=tuple(map(tuple, heads)), units=tuple(map(tuple, units)))
+        steps += [options[number - 1][0]] if number else []
+    return _Choice(stages, tuple(steps), base + float(least[-1]))
 
 
-def measure_steps(
+def _without_stages(spec: SwinIRSpec, gone: tuple[int, ...]) -> SwinIRSpec:
+    staying = [stage for stage in range(len(spec.depths)) if stage not in gone]
+    return replace(spec, heads=tuple(spec.heads[i] for i in staying), hidden=tuple(spec.hidden[i] for i in staying))
+
+
+def measure_costs(
     module: SwinIR, tiles: Tensor, *, repairs: bool, report: Callable[[str], None] = lambda _words: None
-) -> list[Step]:
-    """Returns what it costs to make each branch smaller, by several numbers of heads or hidden units.
+) -> Costs:
+    """Returns what it costs to make each branch smaller, by several numbers of heads or units, and to lose each stage.
 
     Args:
         module: The network; it is not changed.
         tiles: Calibration tiles (n, channels, S, S) in 0..1; S is a multiple of the window.
-        repairs: Whether the last layer of the smaller branch is solved for again.
+        repairs: Whether the last layer of the smaller branch, or the layer before the lost stage, is solved for again.
         report: Is told what is being done.
     """
     module = copy_network(module)
@@ -193,11 +248,13 @@ def measure_steps(
             for gone, layer in _removals(module, branch, moments[branch], repairs=repairs):
                 if len(gone) in counts:
                     flat = place.inputs.flatten(0, -2) @ layer[:, :-1].t() + layer[:, -1]
-                    error = (
-                        (finish(module, place, place.before.x + flat.view(place.x.shape)) - expected).square().mean()
-                    )
-                    steps.append(Step(branch=branch, gone=gone, error=float(error)))
-    return steps
+                    output = finish(module, place, place.before.x + flat.view(place.x.shape))
+                    error = float((output - expected).square().mean())
+                    steps.append(Step(branch=branch, gone=gone, error=error))
+        report("measuring stages")
+        outputs = without_each_stage(module, some, repairs=repairs)
+        stages = tuple(float((output - expected).square().mean()) for output in outputs)
+    return Costs(steps=tuple(steps), stages=stages)
 
 
 def _counts(spec: SwinIRSpec, branch: Branch) -> frozenset[int]:
@@ -283,10 +340,10 @@ def _removals(
         yield tuple(gone), layer.float()
 
 
-def _by_branch(steps: Sequence[Step]) -> list[list[Step]]:
-    grouped: dict[Branch, list[Step]] = {}
-    for step in steps:
-        grouped.setdefault(step.branch, []).append(step)
+def _by_branch(options: Iterable[_Option]) -> list[list[_Option]]:
+    grouped: dict[Branch, list[_Option]] = {}
+    for step, freed in options:
+        grouped.setdefault(step.branch, []).append((step, freed))
     return list(grouped.values())
 
 

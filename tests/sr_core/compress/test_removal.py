@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 from sr_core.arch.build import parameter_count
 from sr_core.arch.swinir import SwinIR
@@ -16,9 +17,14 @@ from tests.sr_core.compress.networks import PRUNED, SPECS, WHOLE, picture, rando
 
 
 def masked(module: SwinIR, removal: Removal) -> SwinIR:
-    """The same network with the last layers' columns of what goes at zero: it contributes nothing."""
+    """The same network with the weights at zero by which what goes would be heard."""
     silent, width = copy_network(module), module.spec.head_dim
     with torch.no_grad():
+        for stage in removal.stages:
+            for part in silent.layers[stage].get_submodule("conv").modules():
+                if isinstance(part, nn.Conv2d) and part.bias is not None:
+                    part.weight.zero_()
+                    part.bias.zero_()
         for i, stage in enumerate(stages_of(silent)):
             for j, block in enumerate(stage):
                 for head in removal.heads[i][j]:
@@ -44,22 +50,30 @@ def test_anything_can_go_at_once_and_every_constant_stays(data: st.DataObject) -
     spec = data.draw(st.sampled_from(list(SPECS.values())))
     module = random_network(spec)
 
+    numbers = range(len(spec.depths))
+    stages = tuple(data.draw(st.sets(st.sampled_from(numbers), max_size=len(numbers) - 1)))
+
     def gone(counts: tuple[tuple[int, ...], ...]) -> tuple[tuple[tuple[int, ...], ...], ...]:
         def one(count: int) -> tuple[int, ...]:
-            everything = st.just(tuple(range(count)))
-            return data.draw(st.one_of(everything, st.just(()), st.sets(st.integers(0, count), max_size=6).map(
-                lambda some: tuple(number for number in some if number < count))))  # fmt: skip
+            some = st.sets(st.integers(0, count), max_size=6).map(lambda found: tuple(n for n in found if n < count))
+            return data.draw(st.one_of(st.just(tuple(range(count))), st.just(()), some))
 
-        return tuple(tuple(one(count) for count in stage) for stage in counts)
+        return tuple(
+            tuple(tuple(range(count)) if i in stages else one(count) for count in stage)
+            for i, stage in enumerate(counts)
+        )
 
-    removal = Removal(heads=gone(spec.heads), units=gone(spec.hidden))
+    removal = Removal(heads=gone(spec.heads), units=gone(spec.hidden), stages=stages)
     pruned = remove(module, removal)
+    staying = [stage for stage in numbers if stage not in stages]
     for counts, left, lost in (
         (spec.heads, pruned.spec.heads, removal.heads),
         (spec.hidden, pruned.spec.hidden, removal.units),
     ):
-        for stage in zip(counts, left, lost, strict=True):
-            assert all(before == after + len(gone_here) for before, after, gone_here in zip(*stage, strict=True))
+        assert len(left) == len(staying)
+        for stage, after in zip(staying, left, strict=True):
+            blocks = zip(counts[stage], after, lost[stage], strict=True)
+            assert all(before == now + len(gone_here) for before, now, gone_here in blocks)
     assert_same(pruned, masked(module, removal))
 
 
@@ -91,3 +105,17 @@ def test_a_unit_that_is_not_there_is_refused() -> None:
     ):
         with pytest.raises(OptionError, match=sentence):
             remove(module, Removal(heads=none_of(PRUNED), units=units))
+
+
+def test_a_stage_that_cannot_go_is_refused() -> None:
+    module = random_network(WHOLE)
+    everything = tuple(tuple(tuple(range(n)) for n in stage) for stage in WHOLE.heads)
+    units = tuple(tuple(tuple(range(n)) for n in stage) for stage in WHOLE.hidden)
+    for stages, heads, sentence in (
+        ((2,), everything, r"has 2 stages, counted from 0, and cannot lose the stages \[2\]"),
+        ((1, 1), everything, r"cannot lose the stages \[1, 1\]"),
+        ((0, 1), everything, "cannot lose all of its stages"),
+        ((1,), none_of(WHOLE), "only go with all its heads and hidden units"),
+    ):
+        with pytest.raises(OptionError, match=sentence):
+            remove(module, Removal(heads=heads, units=units, stages=stages))

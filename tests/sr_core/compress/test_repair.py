@@ -10,7 +10,7 @@ from torch import Tensor
 from sr_core.arch.swinir import SwinIR
 from sr_core.compress.blocks import copy_network, stages_of
 from sr_core.compress.removal import Removal, none_of, remove
-from sr_core.compress.repair import repair
+from sr_core.compress.repair import repair, without_each_stage
 from sr_core.spec import SwinIRSpec
 from tests.sr_core.compress.networks import PRUNED, SPECS, WHOLE, random_network
 
@@ -80,6 +80,38 @@ def test_a_unit_that_is_a_sum_of_others_behind_a_lost_branch_is_mended_by_the_ne
     repaired = repair(pruned, whole, tiles(WHOLE))
     assert repaired.spec.heads[0][0] == 0
     assert error(repaired, whole, tiles(WHOLE)) < 0.6 * error(pruned, whole, tiles(WHOLE))
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_a_lost_stage_is_taken_over_by_the_layers_around_it(stage: int) -> None:
+    whole = random_network(WHOLE)
+    everything, units = (
+        tuple(tuple(tuple(range(n)) if i == stage else () for n in blocks) for i, blocks in enumerate(counts))
+        for counts in (WHOLE.heads, WHOLE.hidden)
+    )
+    pruned = remove(whole, Removal(heads=everything, units=units, stages=(stage,)))
+    repaired = repair(pruned, whole, tiles(WHOLE), stages=(stage,))
+    assert len(repaired.spec.depths) == 1
+    assert error(repaired, whole, tiles(WHOLE)) < 0.5 * error(pruned, whole, tiles(WHOLE))
+    assert error(repaired, whole, tiles(WHOLE, 2, seed=8)) < 0.7 * error(pruned, whole, tiles(WHOLE, 2, seed=8))
+
+
+@pytest.mark.parametrize("spec", [WHOLE, SPECS["nearest x4, 3conv"]], ids=["1conv", "3conv"])
+def test_what_the_network_makes_without_a_stage_is_what_is_measured(spec: SwinIRSpec) -> None:
+    whole, few = random_network(spec), tiles(spec)
+    with torch.inference_mode():
+        plain = list(without_each_stage(whole, few, repairs=False))
+        mended = list(without_each_stage(whole, few, repairs=True))
+    for stage, picture in enumerate(plain):
+        everything, units = (
+            tuple(tuple(tuple(range(n)) if i == stage else () for n in blocks) for i, blocks in enumerate(counts))
+            for counts in (spec.heads, spec.hidden)
+        )
+        shorter = remove(whole, Removal(heads=everything, units=units, stages=(stage,)))
+        assert (output(shorter, few) - picture).abs().max() < 1e-5
+    expected = output(whole, few)
+    assert torch.equal(mended[0], plain[0])  # nothing before the first stage can take over
+    assert (mended[1] - expected).square().mean() < 0.9 * (plain[1] - expected).square().mean()
 
 
 def test_each_layer_is_where_no_small_change_is_better() -> None:

@@ -17,12 +17,12 @@ from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
 from sr_core.compress.latency import LatencyTable, measure_latency
 from sr_core.compress.removal import Removal, none_of, remove
 from sr_core.compress.repair import repair
-from sr_core.compress.selective import Budget, Measure, Step, choose, measure_steps, prune_selective
+from sr_core.compress.selective import Budget, Costs, Measure, Step, choose, measure_costs, prune_selective
 from sr_core.errors import OptionError
 from sr_core.spec import SwinIRSpec, swinir_spec
 from tests.sr_core.compress.networks import PRUNED, WHOLE, random_network
 
-TABLE = LatencyTable(heads=(0.0, 3.0, 5.0, 7.0, 9.0), units=((0, 0.0), (24, 4.0), (48, 6.0)), rest=20.0)
+TABLE = LatencyTable(heads=(0.0, 3.0, 5.0, 7.0, 9.0), units=((0, 0.0), (24, 4.0), (48, 6.0)), stage=2.0, rest=16.0)
 
 
 def tiles(count: int = 4) -> Tensor:
@@ -57,7 +57,7 @@ def amount(spec: SwinIRSpec, measure: Measure) -> float:
 
 def test_a_measured_error_without_repair_is_that_of_the_network_without_them() -> None:
     module = random_network(PRUNED)
-    steps = measure_steps(module, tiles(), repairs=False)
+    steps = measure_costs(module, tiles(), repairs=False).steps
     assert {step.branch.kind for step in steps} == {"attention", "mlp"}
     for step in steps:
         real = error(remove(module, only(PRUNED, step)), module, tiles())
@@ -67,7 +67,7 @@ def test_a_measured_error_without_repair_is_that_of_the_network_without_them() -
 
 def test_a_measured_error_with_repair_is_smaller_and_grows_with_what_goes() -> None:
     module = random_network(WHOLE)
-    plain, mended = (measure_steps(module, tiles(), repairs=repairs) for repairs in (False, True))
+    plain, mended = (measure_costs(module, tiles(), repairs=repairs).steps for repairs in (False, True))
     assert sum(step.error for step in mended) < 0.7 * sum(step.error for step in plain)
     for branch in {step.branch for step in mended}:
         counts = [len(step.gone) for step in mended if step.branch == branch]
@@ -103,7 +103,8 @@ def test_a_unit_that_repeats_another_is_the_first_to_go_when_its_layer_is_solved
         assert mlp is not None
         mlp.fc1.weight[7], mlp.fc1.bias[7] = mlp.fc1.weight[20], mlp.fc1.bias[20]
     for repairs in (True, False):
-        steps = [s for s in measure_steps(module, tiles(), repairs=repairs) if s.branch == Branch(1, 0, "mlp")]
+        costs = measure_costs(module, tiles(), repairs=repairs)
+        steps = [step for step in costs.steps if step.branch == Branch(1, 0, "mlp")]
         assert (steps[0].gone[0] in (7, 20)) is repairs
 
 
@@ -123,14 +124,15 @@ def test_no_other_choice_frees_enough_for_less(data: st.DataObject) -> None:
     def freed(steps: Sequence[Step]) -> float:
         return whole - amount(smaller(spec, steps), budget.measure)
 
-    removal = choose(spec, [step for one in options for step in one], budget)
+    steps = tuple(step for one in options for step in one)
+    removal = choose(spec, Costs(steps=steps, stages=(data.draw(errors),)), budget)
     chosen = [s for one in options for s in one if s.gone == gone_of(removal, s.branch)]
     assert freed(chosen) >= budget.share * whole - 1e-6
     for other in product(*([None, *one] for one in options)):
-        steps = [step for step in other if step is not None]
+        rival = [step for step in other if step is not None]
         # The knapsack rounds what is freed down to a 4000th of the budget, once for each branch.
-        if freed(steps) >= budget.share * whole * (1 + 4 / 4000):
-            assert sum(s.error for s in chosen) <= sum(s.error for s in steps) + 1e-12
+        if freed(rival) >= budget.share * whole * (1 + 4 / 4000):
+            assert sum(s.error for s in chosen) <= sum(s.error for s in rival) + 1e-12
 
 
 def smaller(spec: SwinIRSpec, steps: Sequence[Step]) -> SwinIRSpec:
@@ -146,13 +148,40 @@ def gone_of(removal: Removal, branch: Branch) -> tuple[int, ...]:
     return of_kind[branch.stage][branch.block]
 
 
+def test_a_stage_goes_as_a_whole_where_that_is_cheapest_and_only_there() -> None:
+    step = Step(branch=Branch(0, 0, "attention"), gone=(0, 1, 2, 3), error=1e-3)
+    other = Step(branch=Branch(1, 0, "attention"), gone=(3, 0, 1, 2), error=2e-3)
+    freed = 4 * (3 * 6 * 25 + 225 + 24 * 6) + 24 + 2 * 24  # four heads, the projection's bias, the norm
+    budget = Budget(share=0.95 * freed / count_parameters(WHOLE).total)
+    cheap, dear = Costs(steps=(step, other), stages=(1.0, 5e-4)), Costs(steps=(step, other), stages=(1.0, 5e-3))
+    gone = choose(WHOLE, cheap, budget)
+    assert gone.stages == (1,)
+    assert gone.heads == (((), (), ()), ((0, 1, 2, 3), (0, 1, 2, 3)))
+    assert gone.units[1] == (tuple(range(48)), tuple(range(48)))
+    assert choose(WHOLE, dear, budget) == Removal(heads=(((0, 1, 2, 3), (), ()), ((), ())), units=none_of(WHOLE))
+    both = Budget(share=0.95 * 2 * freed / count_parameters(WHOLE).total)
+    assert choose(WHOLE, dear, both).heads == (((0, 1, 2, 3), (), ()), ((0, 1, 2, 3), ()))
+
+
+def test_a_stage_that_does_nothing_goes_first() -> None:
+    module = copy_network(random_network(WHOLE))
+    with torch.no_grad():
+        for value in module.layers[1].get_submodule("conv").parameters():
+            value.zero_()
+    for repairs in (False, True):
+        pruned, removal = prune_selective(module, tiles(), Budget(share=0.3), repairs=repairs)
+        assert removal.stages == (1,)
+        assert len(pruned.spec.depths) == 1
+        assert error(pruned, module, tiles()) < 1e-9
+
+
 @pytest.mark.parametrize("measure", ["parameters", "macs", "milliseconds"])
 @pytest.mark.parametrize("share", [0.05, 0.3])
 def test_the_budget_is_kept_and_hardly_exceeded(measure: Measure, share: float) -> None:
     module = random_network(WHOLE)
-    steps = measure_steps(module, tiles(), repairs=True)
+    costs = measure_costs(module, tiles(), repairs=True)
     budget = Budget(share=share, measure=measure, latency=TABLE if measure == "milliseconds" else None)
-    pruned = remove(module, choose(WHOLE, steps, budget))
+    pruned = remove(module, choose(WHOLE, costs, budget))
     whole, left = amount(WHOLE, measure), amount(pruned.spec, measure)
     assert share <= 1 - left / whole + 1e-9 < share + 0.08
 
@@ -190,17 +219,19 @@ def test_what_cannot_be_is_refused() -> None:
         with pytest.raises(OptionError, match="A table of times is needed where time is counted, and only there"):
             Budget(share=0.5, measure=measure, latency=table)
     module = random_network(WHOLE)
-    steps = measure_steps(module, tiles(), repairs=False)
-    with pytest.raises(OptionError, match="Heads and hidden units are less than 99% of the network's parameters"):
-        choose(WHOLE, steps, Budget(share=0.99))
+    costs = measure_costs(module, tiles(), repairs=False)
+    with pytest.raises(OptionError, match="So much as 99% of the network's parameters cannot be removed"):
+        choose(WHOLE, costs, Budget(share=0.99))
 
 
 def test_a_table_of_times_adds_up() -> None:
     assert TABLE.milliseconds(WHOLE) == pytest.approx(20 + 5 * 9 + 5 * 6)
     assert TABLE.milliseconds(replace(WHOLE, hidden=((12, 0, 48), (36, 24)))) == pytest.approx(65 + 2 + 0 + 6 + 5 + 4)
+    assert TABLE.milliseconds(replace(WHOLE, heads=((4,),), hidden=((48,),))) == pytest.approx(16 + 2 + 9 + 6)
     table = measure_latency(WHOLE, "float32", side=32, rounds=1)
     assert len(table.heads) == 5
     assert [units for units, _ in table.units] == [0, 8, 16, 24, 32, 40, 48]
     assert table.heads[0] == table.units[0][1] == 0
     assert list(table.heads) == sorted(table.heads)
+    assert table.stage >= 0
     assert table.rest > 0
