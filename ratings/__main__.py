@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
     render = commands.add_parser("render", help="make the pictures that raters compare, with every model of the zoo")
     render.add_argument("--out", type=Path, default=EMBEDDED, help="folder of the set; by default the project's own")
+    render.add_argument("--fresh", action="store_true", help="render again what the same weights made")
     render.set_defaults(run=_render)
     return parser
 
@@ -170,9 +171,8 @@ def _render(options: argparse.Namespace) -> None:
     from ratings.workshop.render import render  # noqa: PLC0415  the other commands need no torch
     from zoo.files import embedded_zoo  # noqa: PLC0415
 
-    pictures = render(
-        embedded_zoo(options.home / "manifest.json"), options.out, tell=lambda words: print(words, flush=True)
-    )
+    zoo = embedded_zoo(options.home / "manifest.json")
+    pictures = render(zoo, options.out, tell=lambda words: print(words, flush=True), is_fresh=options.fresh)
     print(f"{len(pictures.pictures)} pictures by {len(pictures.systems)} systems, version {pictures.version}")
 
 

@@ -25,7 +25,16 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from ratings.vote import ANCHORS
 from sr_core.errors import VoteError
 
-__all__ = ["EMBEDDED", "PictureSet", "Rendering", "Shown", "Stimulus", "load_pictures", "write_pictures"]
+__all__ = [
+    "EMBEDDED",
+    "PictureSet",
+    "Rendering",
+    "Shown",
+    "Stimulus",
+    "load_pictures",
+    "renderings_of",
+    "write_pictures",
+]
 
 EMBEDDED: Final = Path(__file__).parent / "pictures"
 """The set that comes with the project."""
@@ -264,6 +273,18 @@ def load_pictures(folder: Path = EMBEDDED) -> PictureSet:
             files[name, system] = data, file.base
     stimuli = tuple(listed.stimulus for listed in document.pictures)
     return PictureSet(document.version, stimuli, document.systems, files)
+
+
+def renderings_of(folder: Path) -> tuple[str, tuple[Rendering, ...]]:
+    """Returns what made the set in a folder, in words, and how each variant did; nothing where there is no set.
+
+    Raises:
+        VoteError: The list of the set is damaged.
+    """
+    if not (folder / _LIST).exists():
+        return "", ()
+    document = _read_list(folder / _LIST)
+    return document.tool, document.renderings
 
 
 def write_pictures(folder: Path, shown: Iterable[Shown], renderings: Sequence[Rendering], *, tool: str) -> None:

@@ -7,6 +7,7 @@ a few samples differ by one step of 1/255.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ratings.stimuli import PictureSet, Rendering, Shown, Stimulus, load_pictures, write_pictures
+from ratings.stimuli import PictureSet, Rendering, Shown, Stimulus, load_pictures, renderings_of, write_pictures
 from ratings.vote import BICUBIC, ORIGINAL
 from ratings.workshop.photos import PHOTOS, Photo
 from sr_core import __version__
@@ -34,15 +35,22 @@ SCALE: Final = 2
 
 
 def render(
-    zoo: Zoo, folder: Path, photos: Sequence[Photo] | None = None, tell: Callable[[str], None] | None = None
+    zoo: Zoo,
+    folder: Path,
+    photos: Sequence[Photo] | None = None,
+    tell: Callable[[str], None] | None = None,
+    *,
+    is_fresh: bool = False,
 ) -> PictureSet:
     """Writes the set of pictures with its notice, and returns it.
 
     Args:
         zoo: The releases, with their files.
-        folder: Where the set is written; an earlier set there is replaced.
+        folder: Where the set is written; an earlier set there is replaced. What the same weights made there of the same
+            photo with the same tiles and the same version of the project is taken over.
         photos: What is rendered; the project's own when None.
         tell: Called with a word on each photo before it is rendered.
+        is_fresh: Whether to render everything again.
 
     Raises:
         VoteError: No release has the scale.
@@ -51,22 +59,37 @@ def render(
     releases = [release for release in zoo.manifest.releases if release.variant.spec.scale == SCALE]
     if not releases:
         raise VoteError(f"There is no model to render with: none of the zoo enlarges {SCALE} times.")
-    models = [load_model(release, "float32", zoo.files) for release in releases]
-    networks = list(zip(models, map(tiling_of, releases), strict=True))
     renderings = [_rendering(release) for release in releases]
     tool = f"pocket-super-resolution {__version__}, float32"
     chosen = PHOTOS if photos is None else photos
+    earlier = {} if is_fresh else _earlier(folder, renderings, tool)
+    missing = [release for release in releases if not all((photo.stimulus, release.id) in earlier for photo in chosen)]
+    networks = [(load_model(release, "float32", zoo.files), tiling_of(release)) for release in missing]
 
     def all_shown() -> Iterator[Shown]:
         for count, photo in enumerate(chosen, start=1):
             if tell is not None:
-                tell(f"{photo.name} ({count} of {len(chosen)})")
-            yield shown_by(photo, networks)
+                tell(f"{photo.name} ({count} of {len(chosen)}), by {len(missing)} of {len(releases)} variants")
+            shown = shown_by(photo, networks)
+            kept = {system: pixels for (stimulus, system), pixels in earlier.items() if stimulus == photo.stimulus}
+            yield replace(shown, pixels={**kept, **shown.pixels})
 
     write_pictures(folder, all_shown(), renderings, tool=tool)
     pictures = load_pictures(folder)
     (folder / "NOTICE.md").write_text(_notice(pictures.pictures), encoding="utf-8")
     return pictures
+
+
+def _earlier(folder: Path, renderings: Sequence[Rendering], tool: str) -> dict[tuple[Stimulus, str], NDArray[np.uint8]]:
+    """Returns what lies in a folder already and was made just as it would be made now."""
+    made_by, earlier = renderings_of(folder)
+    same = [one.variant for one in renderings if made_by == tool and one in earlier]
+    pictures = load_pictures(folder) if same else None
+    if pictures is None:
+        return {}
+    return {
+        (stimulus, system): pictures.pixels(stimulus.name, system) for stimulus in pictures.pictures for system in same
+    }
 
 
 def tiling_of(release: Release) -> Tiling:

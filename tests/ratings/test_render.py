@@ -51,7 +51,7 @@ def test_a_set_is_rendered_by_every_release_and_the_same_again(zoo: Zoo, tmp_pat
     told: list[str] = []
     ids = [release.id for release in zoo.manifest.releases]
     pictures = render(zoo, tmp_path / "one", [SMALL], told.append)
-    assert told == ["corner (1 of 1)"]
+    assert told == ["corner (1 of 1), by 2 of 2 variants"]
     assert pictures.systems == (ORIGINAL, BICUBIC, *ids)
     assert np.array_equal(pictures.pixels("corner", ORIGINAL)[:, :, 0], data.coins()[20:44, 32:72])
     assert not np.array_equal(pictures.pixels("corner", ids[0]), pictures.pixels("corner", ids[1]))
@@ -62,6 +62,24 @@ def test_a_set_is_rendered_by_every_release_and_the_same_again(zoo: Zoo, tmp_pat
     assert names == sorted(path.relative_to(tmp_path / "two") for path in (tmp_path / "two").rglob("*.*"))
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.usefixtures("small_photos")
+def test_only_what_would_be_made_otherwise_is_rendered_again(zoo: Zoo, tmp_path: Path) -> None:
+    first, second = zoo.manifest.releases
+    folder, told = tmp_path / "set", list[str]()
+    render(replace(zoo, manifest=Manifest(releases=(first,))), folder, [SMALL])
+    render(zoo, folder, [SMALL], told.append)
+    render(zoo, folder, [SMALL], told.append)
+    other = replace(first, tiling=replace(first.tiling, overlap=first.tiling.overlap + 8))
+    render(replace(zoo, manifest=Manifest(releases=(other, second))), folder, [SMALL], told.append)
+    render(zoo, folder, [replace(SMALL, width=32)], told.append)
+    render(zoo, folder, [replace(SMALL, width=32)], told.append, is_fresh=True)
+    assert [int(words.split()[5]) for words in told] == [1, 0, 1, 2, 2]
+    anew = render(zoo, tmp_path / "anew", [replace(SMALL, width=32)])
+    for path in folder.rglob("*.*"):
+        assert path.read_bytes() == (tmp_path / "anew" / path.relative_to(folder)).read_bytes()
+    assert anew.systems == load_pictures(folder).systems
 
 
 @pytest.mark.usefixtures("small_photos")
