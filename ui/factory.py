@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +28,7 @@ from ui.theme import STYLE, app_theme
 from zoo.files import Zoo
 from zoo.hub import open_zoo
 from zoo.release import Release
+from zoo.study import Study, load_study
 
 __all__ = ["App", "create_app", "serve"]
 
@@ -67,6 +68,7 @@ def create_app(
     zoo: Zoo | None = None,
     load: Callable[[Release], LoadedModel] | None = None,
     poll: Poll | None = None,
+    studies: Sequence[Study] | None = None,
 ) -> App:
     """Returns the app, not yet served.
 
@@ -75,16 +77,18 @@ def create_app(
         zoo: The models on offer; None for those of the settings.
         load: How a release becomes a model; None for reading its weight file.
         poll: What takes votes; None for that of the settings.
+        studies: What was measured of networks that are not on offer; None for those that come with the project.
 
     Raises:
-        ModelError: The manifest cannot be read.
+        ModelError: The manifest, or what was measured, cannot be read.
     """
     zoo = open_zoo(settings.hub, settings.manifest) if zoo is None else zoo
     _LOG.info(text.ORIGIN.format(origin=zoo.origin))
     for notice in zoo.notices:
         _LOG.warning("%s", notice)
     poll = open_poll(settings.voting, zoo.manifest) if poll is None else poll
-    studio = Studio.open(settings, zoo, load, poll=poll)
+    studies = load_study() if studies is None else studies
+    studio = Studio.open(settings, zoo, load, poll=poll, studies=studies)
     with gr.Blocks(
         analytics_enabled=False,
         title=text.TITLE,

@@ -1,8 +1,9 @@
 """What the app owns for as long as it runs: settings, the models on offer with their files, loaded models and their
-speeds, the processes that read and write photos, the pictures that visitors look at again, and the poll.
+speeds, what was measured of others, the processes that read and write photos, the pictures that visitors look at again,
+and the poll.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -20,6 +21,7 @@ from zoo.catalogue import ModelCache, load_model
 from zoo.files import Zoo
 from zoo.manifest import Manifest
 from zoo.release import Release
+from zoo.study import Study
 
 __all__ = ["Studio"]
 
@@ -36,6 +38,7 @@ class Studio:
     sandbox: Sandbox
     kept: KeptPictures
     poll: Poll
+    studies: tuple[Study, ...]
 
     @classmethod
     def open(
@@ -45,6 +48,7 @@ class Studio:
         load: Callable[[Release], LoadedModel] | None = None,
         sandbox: Sandbox | None = None,
         poll: Poll | None = None,
+        studies: Sequence[Study] = (),
     ) -> Self:
         """Returns a studio with nothing loaded, nothing measured and no process started yet.
 
@@ -54,6 +58,7 @@ class Studio:
             load: How a release becomes a model; None for reading its weight file.
             sandbox: What reads and writes photos; None for one with the confines of the settings.
             poll: What takes votes; None for a poll that is off.
+            studies: What was measured of networks that are not on offer.
         """
         load, background = load or partial(load_model, files=zoo.files), Background()
 
@@ -70,6 +75,7 @@ class Studio:
             sandbox=Sandbox(settings.confines) if sandbox is None else sandbox,
             kept=KeptPictures(settings.kept_bytes, settings.keep_seconds),
             poll=Poll.off(zoo.manifest) if poll is None else poll,
+            studies=tuple(studies),
         )
 
     @property

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_play
 
 from sr_core.infer.model import LoadedModel
 from tests.ui.loops import closed_event_loops
+from tests.ui.studies import study
 from tests.ui.studio import Loader, fake_poll, family, manifest, zoo
 from tests.ui.voters import free_port
 from ui.factory import create_app, serve
@@ -27,6 +28,7 @@ from ui.settings import Settings
 from zoo.files import Zoo
 from zoo.manifest import Manifest
 from zoo.release import Release
+from zoo.study import Study
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -64,20 +66,22 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def zoo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """An app with as many variants as ship, which are quick."""
-    with fake_site(tmp_path_factory.mktemp("zoo-server"), family(), Loader(seconds=0.001)) as one:
+    """An app with as many variants as ship, which are quick, and a study of what pruning costs."""
+    with fake_site(tmp_path_factory.mktemp("zoo-server"), family(), Loader(seconds=0.001), [study()]) as one:
         yield one
 
 
 @contextmanager
-def fake_site(temp: Path, models: Manifest, loader: Loader) -> Iterator[Site]:
+def fake_site(temp: Path, models: Manifest, loader: Loader, studies: Sequence[Study] = ()) -> Iterator[Site]:
     """Serves an app whose files hold no networks."""
-    with served(temp, zoo(models), loader.load) as address:
+    with served(temp, zoo(models), loader.load, studies) as address:
         yield Site(address=address, loader=loader, temp=temp)
 
 
 @contextmanager
-def served(temp: Path, models: Zoo, load: Callable[[Release], LoadedModel]) -> Iterator[str]:
+def served(
+    temp: Path, models: Zoo, load: Callable[[Release], LoadedModel], studies: Sequence[Study] = ()
+) -> Iterator[str]:
     """Serves an app with its own temporary folder, which is also that of what is made while it is in use."""
     (temp / "gradio").mkdir()
     with pytest.MonkeyPatch.context() as patch, closed_event_loops():
@@ -88,7 +92,8 @@ def served(temp: Path, models: Zoo, load: Callable[[Release], LoadedModel]) -> I
         logging.getLogger("httpx").setLevel(logging.WARNING)
         # a port of its own, because Gradio 6.31 does not close the socket with which it finds one taken
         settings = Settings(host="127.0.0.1", port=free_port())
-        app = create_app(settings, models, load, fake_poll(temp.with_name(f"{temp.name}-votes"), models.manifest))
+        poll = fake_poll(temp.with_name(f"{temp.name}-votes"), models.manifest)
+        app = create_app(settings, models, load, poll, studies)
         yield serve(app, settings, block=False)
         app.close()
 

@@ -13,7 +13,7 @@ from sr_core.errors import PackageError
 from tests.browser.conftest import Site, opened, tab_to
 from tests.browser.test_page import contrast, open_photo
 from tests.ui.studio import FakeFiles, family, write_photo
-from ui import text
+from ui import text, text_zoo
 from zoo.kit import swift_sample
 from zoo.release import FileRecord, Release
 
@@ -51,7 +51,8 @@ def expect_shown(page: Page, release: Release) -> None:
     """Sees that everything on the tab is of one variant."""
     expect(page.locator("#zoo-card code")).to_have_text(release.id)
     expect(page.locator("#zoo-table input:checked")).to_have_value(release.id)
-    expect(page.locator("#zoo-plot [aria-current]")).to_have_attribute("data-variant", release.id)
+    shown = page.locator("#zoo-plot [aria-current]").evaluate_all("(all) => all.map((one) => one.dataset.variant)")
+    assert set(shown) == {release.id}  # in each figure that has it
     expect(page.locator("#zoo-kit .offer-detail")).to_contain_text(release.label)
     expect(page.locator("#zoo-sheet > * h2")).to_contain_text(release.label)
     expect(page.locator("#zoo-sheet")).to_contain_text(release.weights.sha256)
@@ -90,8 +91,8 @@ def test_each_column_sorts_the_table(zoo_page: Page) -> None:
 def test_a_point_of_the_plot_shows_its_variant_as_the_manifest_has_it(zoo_page: Page) -> None:
     open_zoo(zoo_page)
     release = MODELS.release("swinir-quick-x2-photos39-palette4")
-    expect(zoo_page.locator("#zoo-plot a")).to_have_count(len(MODELS.releases))
-    zoo_page.locator(f"#zoo-plot a[data-variant='{release.id}']").click()
+    expect(zoo_page.locator("#zoo-plot a:visible")).to_have_count(len(MODELS.releases))
+    zoo_page.locator(f"#zoo-plot a[data-variant='{release.id}']:visible").click()
     expect_shown(zoo_page, release)
     assert release.coreml
     sheet = zoo_page.locator("#zoo-sheet")
@@ -305,6 +306,17 @@ def test_the_zoo_can_be_read_in_both_colour_schemes(browser: Browser, zoo_site: 
         "#zoo-sheet .sheet-note", "#zoo-sheet a", ".gates dd", ".code code", ".code-head span",
     )  # fmt: skip
     found = {selector: contrast(page, selector) for selector in selectors}
+    page.get_by_role("radio", name=text_zoo.FIGURE_ENERGY).check(force=True)
+    page.get_by_label(text_zoo.WATTS).fill("much")
+    page.keyboard.press("Enter")
+    expect(page.locator(".budget [role=alert]")).not_to_be_empty()
+    selectors = (
+        "[name=zoo-figure]:checked + span", "[name=zoo-figure]:not(:checked) + span", ".budget label", ".budget input",
+        ".budget [role=alert]", ".budget .plot-note",
+    )  # fmt: skip
+    found |= {selector: contrast(page, selector) for selector in selectors}
+    page.get_by_role("radio", name=text_zoo.FIGURE_PRUNING).check(force=True)
+    found |= {selector: contrast(page, selector) for selector in (".panels-list", ".panels-list select")}
     context.close()
     assert {selector: ratio for selector, ratio in found.items() if ratio < 4.5} == {}
 

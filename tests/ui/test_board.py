@@ -18,6 +18,7 @@ from ui.studio import Studio
 from ui.tabs.board import build_board_tab, show_board
 from ui.tabs.board_points import points_of, points_text, range_text, wins_percent
 from ui.tabs.board_rows import DATA, board_html
+from zoo.energy import ASSUMED_WATTS, WATT_HOURS, inferences_per_budget
 from zoo.manifest import Manifest
 
 MODELS = family()
@@ -123,7 +124,7 @@ def test_hidden_systems_say_how_many_votes_they_have_and_are_left_out_of_the_plo
     plots = html[html.index("board-plots") : html.index(text.BOARD_GRADES_TITLE)]
     assert f'data-variant="{QUICK4}"' not in plots
     assert f'data-variant="{LIGHT}"' in plots
-    assert plots.count("Left out, with too few votes: Bicubic enlargement;") == 2
+    assert plots.count("Left out, with too few votes: Bicubic enlargement;") == 3
     few = with_pair(SOME, QUICK4, {"votes": 160})  # which are of two raters
     assert rows(read(few))[label][-1] == "160 votes, but of fewer than 5 raters"
 
@@ -198,15 +199,21 @@ def test_who_stands_first_is_said_with_what_it_would_take_to_change_that() -> No
     assert "No variant has 100 votes" in plain(read(replace(MANY, pairs=anchors)))
 
 
-def test_both_plots_show_the_scores_with_their_intervals_and_the_anchors() -> None:
-    size, psnr = re.findall(r'<figure class="plot">.*?</figure>', read(MANY))
+def test_the_plots_show_the_scores_with_their_intervals_and_the_anchors() -> None:
+    size, psnr, energy = re.findall(r'<figure class="plot">.*?</figure>', read(MANY))
     int8 = MODELS.release(INT8)
     score = next(one for one in MANY.pairs if one.system == INT8)
     assert int8.coreml
     said = f"{points_text(score.score)} points ({range_text(score.low, score.high)})"
     assert f'aria-label="{int8.label}: {int8.coreml.package_bytes / 1e6:.2f} MB · {said}"' in size
     assert f'aria-label="{int8.label}: 33.12 dB · {said}"' in psnr
-    for one in (size, psnr):
+    assert int8.speed
+    photos = round(inferences_per_budget(int8.speed.seconds_per_megapixel, ASSUMED_WATTS, WATT_HOURS))
+    assert photos == 221
+    assert f'aria-label="{int8.label}: 221 photos · {said}"' in energy
+    assert "within 10 Wh, at an assumed 3 W" in energy
+    assert "times measured on another machine, float32, and from a power that is assumed" in energy
+    for one in (size, psnr, energy):
         original = next(p for p in MANY.pairs if p.system == ORIGINAL)
         assert f"The original {points_text(original.score)}" in one
         assert one.count("plot-whisker") == one.count("data-variant=")
@@ -219,11 +226,15 @@ def test_both_plots_show_the_scores_with_their_intervals_and_the_anchors() -> No
 
 def test_what_was_not_measured_is_left_out_of_the_plot_and_named() -> None:
     releases = tuple(replace(one, metrics=()) if one.id == INT8 else one for one in MODELS.releases)
-    _, psnr = re.findall(r'<figure class="plot">.*?</figure>', read(MANY, models=Manifest(releases=releases)))
+    _, psnr, _ = re.findall(r'<figure class="plot">.*?</figure>', read(MANY, models=Manifest(releases=releases)))
     assert INT8 not in psnr
     assert "Left out, not measured on Kodak24: SwinIR light ×2, int8." in psnr
     bare = Manifest(releases=tuple(replace(one, coreml=None) for one in MODELS.releases))
-    assert len(re.findall(r'<figure class="plot">', read(MANY, models=bare))) == 1
+    assert len(re.findall(r'<figure class="plot">', read(MANY, models=bare))) == 2
+    untimed = tuple(replace(one, speed=None) if one.id == INT8 else one for one in MODELS.releases)
+    *_, energy = re.findall(r'<figure class="plot">.*?</figure>', read(MANY, models=Manifest(releases=untimed)))
+    assert INT8 not in energy
+    assert "Left out, without a measured time: SwinIR light ×2, int8." in energy
 
 
 def test_preliminary_scores_are_marked_in_table_and_plot() -> None:
@@ -232,7 +243,7 @@ def test_preliminary_scores_are_marked_in_table_and_plot() -> None:
     assert text.BOARD_PRELIMINARY in row
     assert "board-faint" in row
     points = re.findall(rf'data-variant="{INT8}" class="([^"]*)"', html)
-    assert points == ["plot-0 plot-hollow"] * 2
+    assert points == ["plot-mark plot-0 plot-hollow"] * 3
 
 
 def test_the_screening_is_told_in_words() -> None:

@@ -5,6 +5,8 @@ from dataclasses import replace
 import gradio as gr
 import pytest
 
+from ui.theme import STYLE
+from ui.widgets.axes import Axis
 from ui.widgets.board_table import (
     Bar,
     Entry,
@@ -20,10 +22,23 @@ from ui.widgets.board_table import (
     progress,
     system_name,
 )
+from ui.widgets.budget import Quantity, budget_html
 from ui.widgets.download import Offer, answer_value, offer_value
-from ui.widgets.plot import Axis, Level, Plot, Point, plot_html
+from ui.widgets.panels import Panel, listed_panels_html, panels_html
+from ui.widgets.plot import Level, Plot, Point, plot_html
 from ui.widgets.press import fixed_template, pressed_id
-from ui.widgets.sheet import code_block, code_words, facts, folded, gates, section, table, variant_links, words
+from ui.widgets.sheet import (
+    code_block,
+    code_words,
+    facts,
+    filled_table,
+    folded,
+    gates,
+    section,
+    table,
+    variant_links,
+    words,
+)  # fmt: skip
 from ui.widgets.variants import Cell, Column, VariantRow, variants_html
 
 LOG, LINEAR = Axis(title="MB", kind="log"), Axis(title="dB", room=0.05)
@@ -114,6 +129,10 @@ def test_words_from_outside_are_escaped_in_every_widget() -> None:
             str(part)
             for part in offer_value(Offer(id=ATTACK, words=ATTACK, busy="", detail=ATTACK, reason=ATTACK)).values()
         ),
+        panels_html(ATTACK, ATTACK, [Panel(words=ATTACK, content=words(ATTACK))] * 2),
+        listed_panels_html(ATTACK, [Panel(words=ATTACK, content=words(ATTACK))] * 2),
+        budget_html(ATTACK, [Quantity(name=ATTACK, words=ATTACK, value=ATTACK)], words(ATTACK)),
+        filled_table(ATTACK, ATTACK, [ATTACK], [[(ATTACK, 0.5)]]),
         words(ATTACK),
         code_words(ATTACK),
         facts([(ATTACK, words(ATTACK))]),
@@ -236,6 +255,86 @@ def test_one_point_is_a_plot_too() -> None:
     assert lines(html, "plot-front") == []
     alone = plot_html(Plot(title="T", group="G", x=Axis(title="x"), y=Axis(title="y"), points=(point("a", 0, 0.0),)))
     assert 0 < places(alone)["a"][0] < 100
+
+
+def test_points_that_are_equal_have_a_place_each() -> None:
+    for axis in (LOG, LINEAR, Axis(title="x")):
+        html = plot([point("a", 1, 33.0), point("b", 1, 33.0)], x=axis, y=axis)
+        assert places(html)["a"] == places(html)["b"]
+        assert 0 < places(html)["a"][0] < 100
+
+
+def test_eight_families_look_different() -> None:
+    points = [point(name, at + 1, 1.0, family=f"family {name}") for at, name in enumerate("abcdefgh")]
+    html = plot(points)
+    marks = re.findall(
+        r'<a href=.*?class="plot-mark (plot-\d) [^"]*".*?<circle class="plot-hit" r="14"/>(<.*?/>)', html
+    )
+    assert len({look for look, _ in marks}) == len({shape for _, shape in marks}) == 8
+    style = STYLE.read_text(encoding="utf-8")
+    colours = [re.findall(rf"\.{look} {{ --mark: (#\w+); }}", style) for look, _ in marks]
+    assert [len(one) for one in colours] == [2] * 8  # light and dark
+    assert len({colour for one in colours for colour in one}) == 16
+
+
+def test_curves_join_the_points_of_a_family_from_left_to_right() -> None:
+    points = [
+        point("c", 3, 3.0), point("a", 1, 1.0), point("b", 2, 5.0), point("x", 1, 2.0, family="quick"),
+        point("y", 3, 2.5, family="quick"), point("alone", 2, 2.0, family="single"),
+    ]  # fmt: skip
+    curved = Plot(title="T", group="G", x=LINEAR, y=LINEAR, points=tuple(points), has_curves=True)
+    html = plot_html(curved)
+    at = places(html)
+    first, second, third = (
+        [[float(n) for n in re.findall(r'[xy][12]="([\d.]+)%"', line)] for line in re.findall("<line.*?/>", inside)]
+        for inside in re.findall(r'<g class="plot-curve plot-\d">(.*?)</g>', html)
+    )
+    assert first == [[*at["a"], *at["b"]], [*at["b"], *at["c"]]]
+    assert second == [[*at["x"], *at["y"]]]
+    assert third == []
+    assert list(at) == ["a", "b", "c", "x", "y", "alone"]  # the keyboard goes along each curve
+    assert html.count('tabindex="-1"') == 5
+    assert "plot-curve" not in plot_html(replace(curved, has_curves=False))
+    assert "tabindex" not in plot_html(replace(curved, has_curves=False))
+
+
+def test_what_is_no_variant_is_no_link_but_can_be_read() -> None:
+    html = plot([replace(point("a", 1, 33.0), id=None), point("b", 2, 33.0)])
+    assert html.count("<a ") == html.count("data-variant=") == 1
+    assert '<g role="img" class="plot-mark plot-0 plot-filled" aria-label="A: 1 MB · 33.00 dB" tabindex="0">' in html
+
+
+def test_what_a_logarithmic_axis_cannot_hold_stands_at_its_beginning() -> None:
+    points = (point("a", 1, 0.5), point("b", 2, 0.0), point("c", 3, -1.0), point("d", 0, 2.0), point("e", 2, 0.02))
+    for floor, lowest in ((None, 0), (0.1, 1)):
+        html = plot_html(Plot(title="T", group="G", x=LOG, y=replace(LOG, floor=floor), points=points))
+        at = places(html)
+        assert at["b"][1] == at["c"][1] == 100 > at["a"][1] > at["d"][1]
+        assert (at["e"][1] == 100) == (lowest == 1)  # below the floor
+        assert at["d"][0] == 0
+        assert html.count("below the scale") == 2 * (2 + lowest)  # said and written
+    assert len(places(plot([point("a", 0, 0.0)], x=LOG, y=LOG))) == 1
+
+
+def test_many_decades_are_marked_by_powers_of_ten_only() -> None:
+    html = plot([point("a", 0.001, 1.0), point("b", 1e6, 2.0)])
+    shown = re.findall(r'dy="20" text-anchor="middle">([^<]*)<', html)
+    assert shown == ["0.001", "0.01", "0.1", "1", "10", "100", "1000", "10000", "100000", "1000000"]
+
+
+def test_one_panel_needs_no_choice() -> None:
+    one = Panel(words="One", content=words("first"))
+    assert panels_html("g", "L", [one]) == listed_panels_html("L", [one]) == "first"
+    two = panels_html("g", "L", [one, Panel(words="Two", content=words("second"))])
+    assert '<div data-panel="0">first</div><div data-panel="1" hidden>second</div>' in two
+    assert two.count(" checked") == 1
+
+
+def test_cells_are_filled_by_their_share() -> None:
+    html = filled_table("C", "Stage", ["1", "2"], [[("6", 1.0), ("0", 0.0)], [("3", 0.5)]])
+    assert '<td style="--share:100.0%">6</td><td class="is-gone" style="--share:0.0%">0</td>' in html
+    assert '<td style="--share:50.0%">3</td><td></td></tr>' in html
+    assert html.count("<caption>C</caption>") == 1
 
 
 def test_family_and_package_can_be_told_without_colour() -> None:

@@ -48,11 +48,11 @@ def test_the_table_shows_the_numbers_of_the_manifest() -> None:
     assert light.coreml
     package = f"{light.coreml.package_bytes / 1e6:.2f}"
     assert shown[LIGHT] == [
-        "33.14", "0.00", "37.08", "1.86", package, "54.3", "float16", "6", "0.91", "0.0", "71.2", "1",
+        "33.14", "0.00", "37.08", "1.86", package, "54.3", "float16", "6", "120", "0.91", "0.0", "71.2", "1",
     ]  # fmt: skip
     assert shown[HEADS4][:2] == ["32.31", "−0.83"]
     assert shown[HEADS4][4] == shown[HEADS4][-1] == text.NO_TIME
-    assert shown[HEADS4][7:10] == ["4", f"{four.parameters / 1e6:.2f}", "20.0"]
+    assert shown[HEADS4][7:11] == ["4", "120", f"{four.parameters / 1e6:.2f}", "20.0"]
     assert "measured on another machine" in table_of(family())
 
 

@@ -1,4 +1,4 @@
-"""The board's plots: score against the size of the package, and against PSNR."""
+"""The board's plots: score against the size of the package, against PSNR, and against photos within a budget."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from typing import Final
 
 from ratings.board import Board, PairScore
 from ratings.vote import ANCHORS
-from ui import text
+from ui import text, text_zoo
 from ui.poll import labels_of
 from ui.tabs.board_points import points_of, points_text, range_text
 from ui.tabs.rows import families
 from ui.tabs.zoo_rows import main_dataset
-from ui.widgets.plot import Axis, Level, Plot, Point, plot_html
+from ui.widgets.axes import Axis
+from ui.widgets.plot import Level, Plot, Point, plot_html
 from ui.widgets.sheet import Html, words
+from zoo.energy import ASSUMED_WATTS, WATT_HOURS, inferences_per_budget, photo_time
 from zoo.manifest import Manifest
 from zoo.release import Release
 
@@ -32,6 +34,7 @@ class _Quantity:
         value: A variant's value in the axis' unit, or None where it has none.
         said: How a value is said.
         missing: The sentence on those without one.
+        source: What the values rest on, in a sentence; empty where the page says it elsewhere.
     """
 
     title: str
@@ -40,16 +43,17 @@ class _Quantity:
     value: Callable[[Release], float | None]
     said: Callable[[float], str]
     missing: str
+    source: str = ""
 
 
 def plots_of(board: Board, manifest: Manifest) -> Html:
-    """Returns both plots with what they leave out, or a sentence where no variant has a score."""
+    """Returns the plots with what they leave out, or a sentence where no variant has a score."""
     known = {release.id for release in manifest.releases}
     shown = {one.system: one for one in board.pairs if one.standing != "hidden"}
     if not shown.keys() & known:
         return Html(f"<p>{words(text.BOARD_NO_PLOTS)}</p>")
     dataset = main_dataset(manifest.releases)
-    plots = (_plot(board, shown, manifest, one) for one in (_size(), _psnr(dataset)))
+    plots = (_plot(board, shown, manifest, one) for one in (_size(), _psnr(dataset), _photos(manifest)))
     return Html(f'<div class="board-plots">{"".join(plots)}</div>')
 
 
@@ -79,6 +83,25 @@ def _psnr(dataset: str) -> _Quantity:
         value=psnr_db,
         said=lambda value: text.BOARD_DECIBELS.format(value=text.decibels_text(value)),
         missing=text.BOARD_NO_SCORE.format(dataset=dataset, labels="{labels}"),
+    )
+
+
+def _photos(manifest: Manifest) -> _Quantity:
+    times = {one.id: time for one in manifest.releases if (time := photo_time(one)) is not None}
+
+    def photos(release: Release) -> float | None:
+        time = times.get(release.id)
+        return None if time is None else inferences_per_budget(time.seconds, ASSUMED_WATTS, WATT_HOURS)
+
+    machines = dict.fromkeys(time.machine for time in times.values())
+    return _Quantity(
+        title=text_zoo.BOARD_ENERGY_TITLE,
+        group=text_zoo.BOARD_ENERGY_GROUP,
+        axis=Axis(title=text_zoo.BOARD_ENERGY_X.format(watts=ASSUMED_WATTS, watt_hours=WATT_HOURS), kind="log"),
+        value=photos,
+        said=text_zoo.photos_text,
+        missing=text_zoo.BOARD_NO_TIME,
+        source=text_zoo.BOARD_TIMES.format(machines="; ".join(machines)),
     )
 
 
@@ -132,6 +155,7 @@ def _note(board: Board, without: Sequence[Release], manifest: Manifest, quantity
     """Returns which systems the plot leaves out and why."""
     hidden = {one.system for one in board.pairs if one.standing == "hidden"}
     labels = [label for system, label in labels_of(manifest).items() if system in hidden]  # in the manifest's order
-    sentences = [text.BOARD_LEFT_OUT.format(labels="; ".join(labels))] if labels else []
+    sentences = [quantity.source] if quantity.source else []
+    sentences += [text.BOARD_LEFT_OUT.format(labels="; ".join(labels))] if labels else []
     sentences += [quantity.missing.format(labels="; ".join(one.label for one in without))] if without else []
     return " ".join(sentences)

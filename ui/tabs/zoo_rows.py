@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from ui import text
+from sr_core.spec import PerBlock
+from ui import text, text_zoo
 from ui.tabs.rows import families
-from ui.widgets.plot import Axis, Level, Plot, Point, plot_html
+from ui.widgets.axes import Axis
+from ui.widgets.plot import Level, Plot, Point, plot_html
 from ui.widgets.variants import Cell, Column, VariantRow, variants_html
-from zoo.card import heads_text
 from zoo.manifest import Manifest
 from zoo.release import Metric, Release
 
@@ -87,6 +88,7 @@ _COLUMNS: Final = (
     Column(words="Time", unit="s/MP"),
     Column(words="Stored", unit="as", is_number=False),
     Column(words="Heads", first="descending"),
+    Column(words="Hidden", unit="units", first="descending"),
     Column(words="Param.", unit="M"),
     Column(words="Sparsity", unit="%", first="descending"),
     Column(words="Gate B", unit="dB", first="descending"),
@@ -96,7 +98,6 @@ _COLUMNS: Final = (
 
 def _row(manifest: Manifest, release: Release, dataset: str) -> VariantRow:
     spec, package, speed = release.variant.spec, release.coreml, release.speed
-    heads = [count for stage in spec.heads for count in stage]
     cells = (
         _number(_score(release, "Kodak24"), 2),
         _difference(manifest, release, dataset),
@@ -105,7 +106,8 @@ def _row(manifest: Manifest, release: Release, dataset: str) -> VariantRow:
         _number(None if package is None else package.package_bytes / 1e6, 2),
         _number(None if speed is None else speed.seconds_per_megapixel, 1),
         Cell(shown=release.variant.precision, order=release.variant.precision),
-        Cell(shown=heads_text(spec), order=sum(heads) / len(heads)),
+        _per_block(spec.heads),
+        _per_block(spec.hidden),
         _number(release.parameters / 1e6, 2),
         _number(100 * release.cost.sparsity, 1),
         _number(None if package is None else package.proof.gate_b_db, 1),
@@ -125,6 +127,11 @@ def _difference(manifest: Manifest, release: Release, dataset: str) -> Cell:
     if score is None or of_whole is None:
         return _number(None, 2)
     return Cell(shown=text.change_text(score - of_whole), order=round(score - of_whole, 4))
+
+
+def _per_block(counts: PerBlock) -> Cell:
+    blocks = [count for stage in counts for count in stage]
+    return Cell(shown=text_zoo.counts_text(counts), order=sum(blocks) / len(blocks))
 
 
 def _number(value: float | None, digits: int) -> Cell:

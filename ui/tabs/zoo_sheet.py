@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from sr_core.coreml.proof import EXACT_DB, floors_for
-from ui import text
+from ui import text, text_zoo
 from ui.tabs.zoo_rows import main_dataset
 from ui.widgets.sheet import (
     Html,
     code_block,
     code_words,
     facts,
+    filled_table,
     folded,
     gates,
     section,
@@ -19,7 +20,7 @@ from ui.widgets.sheet import (
     variant_links,
     words,
 )
-from zoo.card import chosen_text, compression_text, heads_text, steps_text
+from zoo.card import calibration_text, chosen_text, compression_text, finetune_text, steps_text
 from zoo.kit import STATEMENT, SWIFT_FILE, proof_sheet, swift_sample
 from zoo.manifest import Manifest
 from zoo.release import CoreMLRecord, FeatureRecord, HashRecord, Release, TilingRecord
@@ -56,7 +57,7 @@ def sheet_html(manifest: Manifest, release: Release) -> Html:
     """Returns all that the manifest knows of a variant, in sections."""
     parts = [
         *_proof(release), _origin(manifest, release), _cost(release),
-        stacked(_scores(release), _licenses(release)), _files(release), *_swift(release),
+        stacked(_scores(release), *_left(manifest, release), _licenses(release)), _files(release), *_swift(release),
     ]  # fmt: skip
     return Html(
         f'<div class="sheet"><h2>{words(text.SHEET_TITLE.format(label=release.label))}</h2>{"".join(parts)}</div>'
@@ -119,6 +120,7 @@ def _package(record: CoreMLRecord, zip_bytes: int) -> list[tuple[str, Html]]:
         ("Output", _feature(record.output)),
         ("Tiles", words(f"{record.tile} pixels, {record.overlap} of overlap, a mirrored margin of {record.margin}")),
         ("Seams", words(_seam(record))),
+        *([(text_zoo.COMPACT_BIAS, words(text_zoo.COMPACT_BIAS_WORDS))] if record.compact_bias else []),
     ]
 
 
@@ -152,6 +154,7 @@ def _origin(manifest: Manifest, release: Release) -> Html:
     made = [
         ("Lineage", variant_links(line)),
         ("Compression", words(compression_text(release))),
+        *_compressed(release),
         ("Weights stored as", words(release.variant.precision)),
         ("Made by", words(f"{release.author}, {release.date}")),
         ("Training data", words(release.training.data)),
@@ -160,7 +163,10 @@ def _origin(manifest: Manifest, release: Release) -> Html:
     ]
     parts = [facts(made)]
     if done is not None:
-        parts.append(facts([("Parent's sha256", code_words(done.parent_sha256))]))
+        hashes = [("Parent's sha256", code_words(done.parent_sha256))]
+        if done.calibration is not None:
+            hashes.append((text_zoo.CALIBRATION_SHA, code_words(done.calibration.sha256)))
+        parts.append(facts(hashes))
     if done is not None and done.removed_heads:
         rows = [
             [f"{stage + 1}.{block + 1}", ", ".join(map(str, heads)) or text.NO_TIME]
@@ -171,12 +177,43 @@ def _origin(manifest: Manifest, release: Release) -> Html:
     return section(text.ORIGIN_TITLE, *parts)
 
 
+def _compressed(release: Release) -> Iterator[tuple[str, Html]]:
+    """Yields what was done after something was removed, and on which pictures it was measured."""
+    done = release.compression
+    if done is not None and done.is_repaired:
+        yield text_zoo.REPAIR, words(text_zoo.REPAIRED)
+    for name, said in ((text_zoo.DISTILLED, finetune_text(release)), (text_zoo.CALIBRATED, calibration_text(release))):
+        if said:
+            yield name, words(said)
+
+
+def _left(manifest: Manifest, release: Release) -> Iterator[Html]:
+    """Yields how many heads and hidden units each block has, where some are gone."""
+    whole, spec = manifest.whole(release), release.variant.spec
+    if whole is None or whole.variant.spec.depths != spec.depths:
+        return
+    of_whole = (whole.variant.spec.heads, whole.variant.spec.hidden)
+    if of_whole == (spec.heads, spec.hidden):
+        return
+    parts: list[Html] = []
+    columns = [text_zoo.LEFT_BLOCK.format(number=at + 1) for at in range(max(spec.depths))]
+    for caption, counts, most in zip(text_zoo.LEFT_CAPTIONS, (spec.heads, spec.hidden), of_whole, strict=True):
+        rows = (
+            [(str(one), one / all_of_it if all_of_it else 0.0) for one, all_of_it in zip(stage, full, strict=True)]
+            for stage, full in zip(counts, most, strict=True)
+        )
+        said = caption.format(whole=text_zoo.counts_text(most))
+        parts.append(filled_table(said, text_zoo.LEFT_STAGE, columns, rows))
+    yield section(text_zoo.LEFT_TITLE, *parts, note=text_zoo.left_text(spec.heads, spec.hidden, of_whole))
+
+
 def _cost(release: Release) -> Html:
     cost, spec, tiling = release.cost, release.variant.spec, release.tiling
     blocks = "".join(f"{depth} " for depth in spec.depths).strip().replace(" ", ", ")
     pairs = [
         ("Network", f"SwinIR ×{spec.scale}, {len(spec.depths)} stages of {blocks} blocks"),
-        ("Width, heads", f"{spec.embed_dim} channels, {heads_text(spec)} heads of {spec.head_dim}"),
+        ("Width, heads", f"{spec.embed_dim} channels, {text_zoo.counts_text(spec.heads)} heads of {spec.head_dim}"),
+        ("Hidden units", f"{text_zoo.counts_text(spec.hidden)} in each block"),
         ("Parameters", f"{cost.parameters:,}"),
         ("of these in attention", f"{cost.attention_parameters:,}"),
         ("of these in MLPs", f"{cost.mlp_parameters:,}"),

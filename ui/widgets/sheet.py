@@ -12,8 +12,8 @@ import gradio as gr
 from ui import text
 
 __all__ = [
-    "Html", "code_block", "code_words", "facts", "folded", "gates", "section", "sheet_view", "stacked", "table",
-    "variant_links", "words",
+    "Html", "code_block", "code_words", "facts", "filled_table", "folded", "gates", "section", "sheet_view", "stacked",
+    "table", "variant_links", "words",
 ]  # fmt: skip
 
 Html = NewType("Html", str)
@@ -93,6 +93,34 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], numbers_from: 
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     head = cells(headings, "th").replace("<th", '<th scope="col"')
     return Html(f'<div class="sheet-table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>')
+
+
+def filled_table(
+    caption: str, corner: str, columns: Sequence[str], rows: Iterable[Sequence[tuple[str, float]]]
+) -> Html:
+    """Returns a small table whose cells are filled from below by a share, so that it is read like a chart.
+
+    Args:
+        caption: What the numbers are.
+        corner: What the rows are; they are numbered from 1.
+        columns: Heading of each column.
+        rows: Each cell's words and its share, from 0 to 1; a short row is filled up with empty cells.
+    """
+
+    def cell(said: str, share: float) -> str:
+        mark = "" if share > 0 else ' class="is-gone"'
+        return f'<td{mark} style="--share:{100 * min(share, 1):.1f}%">{html.escape(said)}</td>'
+
+    head = "".join(f'<th scope="col"><span class="unseen">{html.escape(name)}</span></th>' for name in columns)
+    body = "".join(
+        f'<tr><th scope="row"><span class="unseen">{html.escape(corner)} </span>{at}</th>'
+        f"{''.join(cell(*one) for one in row)}{'<td></td>' * (len(columns) - len(row))}</tr>"
+        for at, row in enumerate(rows, start=1)
+    )
+    return Html(
+        f'<table class="sheet-fill"><caption>{html.escape(caption)}</caption>'
+        f'<thead class="unseen"><tr><td>{html.escape(corner)}</td>{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
 
 
 def folded(title: str, content: Html) -> Html:
