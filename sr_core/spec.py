@@ -7,11 +7,14 @@ width of a head stands apart from the width of the embedding.
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal, TypeAlias, get_args
 
 from sr_core.errors import OptionError
 
 __all__ = [
+    "Formats",
+    "LayerFormat",
     "PerBlock",
     "Precision",
     "ResiConnection",
@@ -19,6 +22,7 @@ __all__ = [
     "Task",
     "Upsampler",
     "Variant",
+    "check_formats",
     "spec_from_json",
     "swinir_spec",
 ]
@@ -26,9 +30,16 @@ __all__ = [
 Upsampler: TypeAlias = Literal["pixelshuffle", "pixelshuffledirect", "nearest+conv"]
 ResiConnection: TypeAlias = Literal["1conv", "3conv"]
 Task: TypeAlias = Literal["classical", "lightweight", "real-world"]
-Precision: TypeAlias = Literal["float32", "float16", "int8", "palette6", "palette4"]
-"""How weights are stored: as floats; as one byte each with a step for each output channel; or as 6 or 4 bits each that
-point into a table of 64 or 16 values for each tensor. ``sr_core.arch.storage`` says it exactly."""
+Precision: TypeAlias = Literal["float32", "float16", "int8", "palette6", "palette4", "mixed-bit"]
+"""How weights are stored: as floats; as one byte each with a step for each output channel; as 6 or 4 bits each that
+point into a table of 64 or 16 values for each tensor; or each layer in its own one of these formats.
+``sr_core.arch.storage`` says it exactly."""
+
+LayerFormat: TypeAlias = Literal["float16", "int8", "palette6", "palette4"]
+"""How the weight of one layer is stored in a ``mixed-bit`` network."""
+
+Formats: TypeAlias = tuple[tuple[str, LayerFormat], ...]
+"""The format of each layer's weight, by the weight's name and in the order of names."""
 
 PerBlock: TypeAlias = tuple[tuple[int, ...], ...]
 """One number for each block, grouped by stage (a stage is a residual Swin transformer block, RSTB)."""
@@ -162,6 +173,26 @@ def spec_from_json(record: Mapping[str, Any]) -> SwinIRSpec:
         raise OptionError(f"The record of a SwinIR spec is not complete or not clean: {error}.") from error
 
 
+def check_formats(precision: Precision, formats: Formats) -> None:
+    """Refuses formats of layers that do not belong to a precision, or are not in order.
+
+    Raises:
+        OptionError: Formats are given for a precision that has none or missing for ``mixed-bit``, a format is unknown,
+            or the names do not ascend.
+    """
+    if (precision == "mixed-bit") != bool(formats):
+        raise OptionError(
+            f"Formats of single layers belong to the precision mixed-bit and to no other, but {len(formats)} are given "
+            f"for {precision}."
+        )
+    for name, word in formats:
+        if word not in get_args(LayerFormat):
+            raise OptionError(f"The weight {name} has the unknown format {word!r}.")
+    names = [name for name, _ in formats]
+    if any(a >= b for a, b in pairwise(names)):
+        raise OptionError("The formats of layers must be listed in the order of their names, each once.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One network with one set of weights: what a visitor picks.
@@ -173,6 +204,8 @@ class Variant:
         trained: The name of the training run, such as ``photos39``; tells apart weights of one spec.
         precision: How the weights are stored.
         compression: What was removed after the training, in one word such as ``heads5``; empty for nothing.
+        formats: How each weight is stored that has a choice (``sr_core.arch.storage.has_choice``), when the precision
+            is ``mixed-bit``; otherwise empty. No part of the id.
     """
 
     family: str
@@ -181,6 +214,11 @@ class Variant:
     trained: str
     precision: Precision
     compression: str = ""
+    formats: Formats = ()
+
+    def __post_init__(self) -> None:
+        """Refuses formats that do not belong to the precision, in one sentence."""
+        check_formats(self.precision, self.formats)
 
     @property
     def id(self) -> str:

@@ -7,14 +7,18 @@ So nothing but this file knows of codes: storing finds the grid again, reading m
   weight of a channel has the code 127 or -127, which is how the step is found again.
 - ``palette6`` and ``palette4``: each tensor has a table of 64 or 16 float16 values, and each weight the 6 or 4 bits of
   its place in the table, packed from the lowest bit up. Tables of position biases stay ``int8``.
+- ``mixed-bit``: each weight that has a choice (:func:`has_choice`) is stored in the format that is listed for it, the
+  layers that carry the picture and the tables of position biases included. A table is ``int8`` or ``float16``.
 - Everything small (up to ``SMALL`` values), every bias, and the layers that carry the picture itself past the body (the
-  first convolution and the reconstruction) are stored as float16, as in ``float16``. Those layers are 1 % of a light
-  network's weights; with them on the grid too, int8 came to 45 dB against float32 on photos, without them to 80 dB.
+  first convolution and the reconstruction) are stored as float16, as in ``float16``, unless a format is listed. Those
+  layers are 1 % of a light network's weights; with them on the grid too, int8 came to 45 dB against float32 on photos,
+  without them to 80 dB.
 
 In a file, the tensor ``x`` stands as ``x``, as ``x.codes`` and ``x.steps``, or as ``x.indices`` and ``x.palette``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Final, Literal, TypeAlias, assert_never
 
 import numpy as np
@@ -22,9 +26,22 @@ import torch
 from torch import Tensor
 
 from sr_core.errors import WeightsError
-from sr_core.spec import Precision
+from sr_core.spec import Formats, LayerFormat, Precision
 
-__all__ = ["CODE_MAX", "SMALL", "Grid", "channel_axis", "decode", "encode", "grid_of", "palette_bits"]
+__all__ = [
+    "CODE_MAX",
+    "SMALL",
+    "Grid",
+    "channel_axis",
+    "check_covered",
+    "choices",
+    "decode",
+    "encode",
+    "grid_of",
+    "has_choice",
+    "is_table",
+    "palette_bits",
+]
 
 CODE_MAX: Final = 127
 SMALL: Final = 512
@@ -33,48 +50,101 @@ SMALL: Final = 512
 CARRIERS: Final = ("conv_first.", "reconstruction.")
 """How the names of the weights begin that carry the picture past the body."""
 
-Grid: TypeAlias = Literal["int8", "palette"]
+TABLE: Final = "relative_position_bias_table"
+
+Grid: TypeAlias = Literal["int8", "palette6", "palette4"]
 
 
-def grid_of(name: str, tensor: Tensor, precision: Precision) -> Grid | None:
-    """Returns on which grid a weight lies at a precision; None where it is a plain float."""
-    is_table = name.endswith("relative_position_bias_table")
-    if tensor.numel() <= SMALL or tensor.ndim < 2 or name.startswith(CARRIERS):
-        return None
+def is_table(name: str) -> bool:
+    """Returns whether a weight is a table of position biases."""
+    return name.endswith(TABLE)
+
+
+def has_choice(name: str, shape: Sequence[int]) -> bool:
+    """Returns whether the format of a weight must be listed in a ``mixed-bit`` network.
+
+    That is so for every matrix of more than ``SMALL`` values, and for every table of position biases: a package holds
+    those of all blocks as one constant.
+    """
+    return is_table(name) or (len(shape) > 1 and prod(shape) > SMALL)
+
+
+def choices(name: str) -> tuple[LayerFormat, ...]:
+    """Returns the formats that a weight with a choice can have, the widest first."""
+    return ("float16", "int8") if is_table(name) else ("float16", "int8", "palette6", "palette4")
+
+
+def check_covered(shapes: Mapping[str, Sequence[int]], formats: Formats) -> None:
+    """Refuses formats that are not those of a network's weights.
+
+    Args:
+        shapes: The shape of each weight by name.
+        formats: What is listed for a ``mixed-bit`` network.
+
+    Raises:
+        WeightsError: A weight with a choice is not listed, another one is, or a format cannot be that of its weight.
+    """
+    wanted, listed = {name for name, shape in shapes.items() if has_choice(name, shape)}, dict(formats)
+    missing, further = sorted(wanted - listed.keys()), sorted(listed.keys() - wanted)
+    if missing or further:
+        first = f"{missing[0]} has none" if missing else f"{further[0]} takes none"
+        raise WeightsError(
+            f"The formats of the layers do not fit the network: {len(missing)} missing, {len(further)} too many "
+            f"({first})."
+        )
+    for name, word in formats:
+        if word not in choices(name):
+            raise WeightsError(f"The weight {name} cannot be stored as {word}, only as {' or '.join(choices(name))}.")
+
+
+def grid_of(name: str, tensor: Tensor, precision: Precision, formats: Formats = ()) -> Grid | None:
+    """Returns on which grid a weight lies at a precision; None where it is a plain float.
+
+    Args:
+        name: The weight's name.
+        tensor: The weight; only its shape counts.
+        precision: How the network is stored.
+        formats: How its layers are stored, for ``mixed-bit``; a weight that is not listed is a plain float.
+    """
+    is_plain = tensor.numel() <= SMALL or tensor.ndim < 2 or name.startswith(CARRIERS)
     match precision:
         case "float32" | "float16":
             return None
         case "int8":
-            return "int8"
+            return None if is_plain else "int8"
         case "palette6" | "palette4":
-            return "int8" if is_table else "palette"
+            return None if is_plain else "int8" if is_table(name) else precision
+        case "mixed-bit":
+            listed = dict(formats).get(name, "float16")
+            return None if listed == "float16" else listed
         case _:
             assert_never(precision)
 
 
 def channel_axis(name: str) -> int:
     """Returns the axis of a weight's output channels; those of a position bias table (offsets, heads) are its heads."""
-    return 1 if name.endswith("relative_position_bias_table") else 0
+    return 1 if is_table(name) else 0
 
 
-def palette_bits(precision: Precision) -> int:
+def palette_bits(grid: Precision | LayerFormat) -> int:
     """Returns the bits of a place in a palette.
 
     Raises:
-        ValueError: The precision has no palette (a bug of the caller).
+        ValueError: What is named has no palette (a bug of the caller).
     """
-    bits = {"palette6": 6, "palette4": 4}.get(precision)
+    bits = {"palette6": 6, "palette4": 4}.get(grid)
     if bits is None:
-        raise ValueError(f"{precision} has no palette")
+        raise ValueError(f"{grid} has no palette")
     return bits
 
 
-def encode(tensors: Mapping[str, Tensor], precision: Precision) -> dict[str, Tensor]:
+def encode(tensors: Mapping[str, Tensor], precision: Precision, formats: Formats = ()) -> dict[str, Tensor]:
     """Returns the tensors as they are stored.
 
     Args:
         tensors: Weights by name; those that belong on a grid must lie on it.
         precision: How to store.
+        formats: How to store each layer, for ``mixed-bit``.
 
     Raises:
         WeightsError: A weight does not lie on the grid of the precision.
@@ -83,13 +153,14 @@ def encode(tensors: Mapping[str, Tensor], precision: Precision) -> dict[str, Ten
     dtype = torch.float32 if precision == "float32" else torch.float16
     for name, tensor in tensors.items():
         weight = tensor.detach().to("cpu", torch.float32)
-        match grid_of(name, weight, precision):
+        grid = grid_of(name, weight, precision, formats)
+        match grid:
             case None:
                 stored[name] = weight.to(dtype).contiguous()
             case "int8":
                 stored |= _int8(name, weight)
-            case "palette":
-                stored |= _palette(name, weight, palette_bits(precision))
+            case "palette6" | "palette4":
+                stored |= _palette(name, weight, palette_bits(grid))
     return stored
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -12,16 +12,17 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from sr_core.arch.build import build
-from sr_core.arch.storage import decode, encode
+from sr_core.arch.storage import check_covered, decode, encode
 from sr_core.arch.swinir import SwinIR
 from sr_core.errors import OptionError, WeightsError
-from sr_core.spec import SwinIRSpec, Variant, spec_from_json
+from sr_core.spec import Formats, SwinIRSpec, Variant, check_formats, spec_from_json
 
 __all__ = [
     "PUBLISHED_SHA256",
     "load_described",
     "load_official",
     "load_weights",
+    "read_formats",
     "read_header",
     "read_note",
     "save_weights",
@@ -45,9 +46,12 @@ PUBLISHED_SHA256: Mapping[str, str] = {
 }
 """The v0.0 release of JingyunLiang/SwinIR (Apache-2.0), by file name."""
 
+FORMATS: Final = "formats"
+"""The header entry that says how each layer of a ``mixed-bit`` network is stored."""
+
 
 def save_weights(module: SwinIR, path: Path, variant: Variant, note: Mapping[str, str] | None = None) -> None:
-    """Writes the weights as safetensors, with the variant's id and spec in the header; the same bytes every time.
+    """Writes the weights as safetensors, with the variant's id, spec and formats in the header; the same bytes always.
 
     Args:
         module: The network; its spec must be the variant's.
@@ -56,16 +60,20 @@ def save_weights(module: SwinIR, path: Path, variant: Variant, note: Mapping[str
         note: Further header entries, such as the training data.
 
     Raises:
-        WeightsError: The network is not of the variant's spec, a weight is not a finite number as stored, or it does
-            not lie on the grid of the variant's precision.
+        WeightsError: The network is not of the variant's spec, the variant's formats are not those of its layers, a
+            weight is not a finite number as stored, or it does not lie on the grid of the variant's precision.
     """
     if module.spec != variant.spec:
         raise WeightsError(f"The network is not of the spec of {variant.id}.")
-    tensors = encode(module.state_dict(), variant.precision)
+    if variant.precision == "mixed-bit":
+        check_covered(_shapes(module), variant.formats)
+    tensors = encode(module.state_dict(), variant.precision, variant.formats)
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise WeightsError(f"The weight {name} of {variant.id} is not finite as {variant.precision}.")
     header = {"format": "pt", **(note or {}), "id": variant.id, "spec": json.dumps(variant.spec.to_json())}
+    if variant.formats:
+        header[FORMATS] = json.dumps(dict(variant.formats))
     part = path.with_name(path.name + ".part")
     part.write_bytes(_in_order(save(tensors, metadata=header)))
     part.chmod(0o644)  # whoever serves the models may be another user than the one who made them
@@ -99,7 +107,26 @@ def read_note(path: Path) -> dict[str, str]:
     read_header(path)
     with safe_open(path, framework="pt") as file:
         header = cast(dict[str, str], file.metadata())
-    return {key: value for key, value in header.items() if key not in ("format", "id", "spec")}
+    return {key: value for key, value in header.items() if key not in ("format", "id", "spec", FORMATS)}
+
+
+def read_formats(path: Path) -> Formats:
+    """Returns how a weight file says that its layers are stored; empty where it is not ``mixed-bit``.
+
+    Raises:
+        WeightsError: The file is missing, is no safetensors file, or its header is damaged.
+    """
+    read_header(path)
+    with safe_open(path, framework="pt") as file:
+        header = cast(dict[str, str], file.metadata())
+    if FORMATS not in header:
+        return ()
+    try:
+        formats = tuple(sorted(json.loads(header[FORMATS]).items()))
+        check_formats("mixed-bit", formats)
+    except (AttributeError, TypeError, ValueError, OptionError) as error:
+        raise WeightsError(f"The weight file {path.name} is damaged: its formats cannot be read.") from error
+    return formats
 
 
 def load_weights(path: Path, variant: Variant) -> SwinIR:
@@ -113,6 +140,8 @@ def load_weights(path: Path, variant: Variant) -> SwinIR:
         raise WeightsError(f"The weight file {path.name} belongs to {stored_id}, not to {variant.id}.")
     if stored_spec != variant.spec:
         raise WeightsError(f"The weight file {path.name} has another network shape than {variant.id} is listed with.")
+    if read_formats(path) != variant.formats:
+        raise WeightsError(f"The weight file {path.name} has layers in other formats than {variant.id} is listed with.")
     return load_described(path)[1]
 
 

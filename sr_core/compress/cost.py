@@ -13,9 +13,9 @@ import torch
 
 from sr_core.arch.storage import channel_axis, grid_of, palette_bits
 from sr_core.errors import OptionError
-from sr_core.spec import Precision, SwinIRSpec
+from sr_core.spec import Formats, Precision, SwinIRSpec
 
-__all__ = ["Cost", "count_bytes", "count_macs", "count_macs_per_megapixel", "count_parameters"]
+__all__ = ["Cost", "count_bytes", "count_macs", "count_macs_per_megapixel", "count_parameters", "shapes_of"]
 
 _Part: TypeAlias = Literal["attention", "mlp", "convolutions", "norms"]
 
@@ -76,14 +76,25 @@ def count_macs_per_megapixel(spec: SwinIRSpec) -> Cost:
     return _sum([(piece.part, piece.macs_per_pixel * MEGAPIXEL) for piece in _pieces(spec)])
 
 
-def count_bytes(spec: SwinIRSpec, precision: Precision) -> Cost:
-    """Returns how many bytes the weights take in a weight file, without the file's header."""
+def count_bytes(spec: SwinIRSpec, precision: Precision, formats: Formats = ()) -> Cost:
+    """Returns how many bytes the weights take in a weight file, without the file's header.
+
+    Args:
+        spec: The network.
+        precision: How the weights are stored.
+        formats: How each layer is stored, for ``mixed-bit``.
+    """
     return _sum(
         [
-            (piece.part, sum(_stored_bytes(name, shape, precision) for name, shape in piece.tensors.items()))
+            (piece.part, sum(_stored_bytes(name, shape, precision, formats) for name, shape in piece.tensors.items()))
             for piece in _pieces(spec)
         ]
     )
+
+
+def shapes_of(spec: SwinIRSpec) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of each learned tensor by name, in the order of the layers."""
+    return {name: shape for piece in _pieces(spec) for name, shape in piece.tensors.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +189,15 @@ def _norm(name: str, dim: int) -> _Piece:
     return _Piece("norms", {f"{name}.weight": (dim,), f"{name}.bias": (dim,)}, 0)
 
 
-def _stored_bytes(name: str, shape: tuple[int, ...], precision: Precision) -> int:
-    count = prod(shape)
-    match grid_of(name, torch.empty(shape, device="meta"), precision):
+def _stored_bytes(name: str, shape: tuple[int, ...], precision: Precision, formats: Formats) -> int:
+    count, grid = prod(shape), grid_of(name, torch.empty(shape, device="meta"), precision, formats)
+    match grid:
         case None:
             return count * (4 if precision == "float32" else 2)
         case "int8":
             return count + 2 * shape[channel_axis(name)]
-        case "palette":
-            bits = palette_bits(precision)
+        case "palette6" | "palette4":
+            bits = palette_bits(grid)
             return -(-count * bits // 8) + 2 * 2**bits
 
 

@@ -11,20 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sr_core.arch.storage import CODE_MAX, channel_axis, grid_of, palette_bits
+from sr_core.arch.storage import CODE_MAX, channel_axis, check_covered, grid_of, palette_bits
 from sr_core.arch.swinir import SwinIR
 from sr_core.compress.blocks import copy_network
 from sr_core.compress.fold import fold_norms
 from sr_core.errors import WeightsError
-from sr_core.spec import Precision
+from sr_core.spec import Formats, Precision
 
-__all__ = ["quantize"]
+__all__ = ["palette_of", "quantize", "to_int8"]
 
 LLOYD_STEPS: Final = 10_000
 """Far beyond what weights of any layer need to come to rest."""
 
 
-def quantize(module: SwinIR, precision: Precision) -> SwinIR:
+def quantize(module: SwinIR, precision: Precision, formats: Formats = ()) -> SwinIR:
     """Returns a network of the same spec whose weights can be stored at a precision without any loss.
 
     Weights of ``int8`` are rounded to the nearest code; a palette is the k-means of its tensor. Every other value is
@@ -34,16 +34,21 @@ def quantize(module: SwinIR, precision: Precision) -> SwinIR:
     Args:
         module: The network; it is not changed.
         precision: The grid.
+        formats: The grid of each layer, for ``mixed-bit``; ``sr_core.compress.mixedbit`` chooses them, and rounds with
+            more care than is taken here.
 
     Raises:
-        WeightsError: A weight is not a finite number, or too large for the precision.
+        WeightsError: A weight is not a finite number, or too large for the precision; or the formats are not those of
+            the network's layers.
     """
+    if precision == "mixed-bit":
+        check_covered({name: value.shape for name, value in module.state_dict().items()}, formats)
     if precision == "float32":
         return copy_network(module)
     quantized = copy_network(module) if precision == "float16" else fold_norms(module)
     with torch.no_grad():
         for name, value in quantized.named_parameters():
-            grid = grid_of(name, value, precision)
+            grid = grid_of(name, value, precision, formats)
             largest = value / CODE_MAX if grid == "int8" else value  # what has to fit into a float16
             if not torch.isfinite(largest.half()).all():
                 raise WeightsError(f"The weight {name} is not finite as {precision}.")
@@ -51,14 +56,19 @@ def quantize(module: SwinIR, precision: Precision) -> SwinIR:
                 case None:
                     value.copy_(value.half())
                 case "int8":
-                    value.copy_(_to_int8(value, channel_axis(name)))
-                case "palette":
-                    value.copy_(_to_palette(value, 2 ** palette_bits(precision)))
+                    value.copy_(to_int8(value, channel_axis(name)))
+                case "palette6" | "palette4":
+                    value.copy_(_to_palette(value, 2 ** palette_bits(grid)))
     return quantized
 
 
-def _to_int8(weight: Tensor, axis: int) -> Tensor:
-    """Returns the nearest weights that are a whole number up to 127 times a float16 step per channel."""
+def to_int8(weight: Tensor, axis: int) -> Tensor:
+    """Returns the nearest weights that are a whole number up to 127 times a float16 step per channel.
+
+    Args:
+        weight: In float32.
+        axis: That of the channels.
+    """
     rows = weight.movedim(axis, 0).flatten(1)  # (channels, weights)
     peak, place = rows.abs().max(1, keepdim=True)  # (channels, 1)
     steps = (peak / CODE_MAX).half().float()
@@ -72,11 +82,13 @@ def _to_int8(weight: Tensor, axis: int) -> Tensor:
 def _to_palette(weight: Tensor, size: int) -> Tensor:
     """Returns the weights with each one replaced by the nearest of ``size`` float16 values."""
     values = weight.double().numpy().reshape(-1)
-    palette = np.unique(_palette(np.sort(values), size).astype(np.float16)).astype(np.float64) + 0.0  # no negative zero
+    palette = (
+        np.unique(palette_of(np.sort(values), size).astype(np.float16)).astype(np.float64) + 0.0
+    )  # no negative zero
     return torch.from_numpy(palette[np.searchsorted(_middles(palette), values)]).view(weight.shape)
 
 
-def _palette(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def palette_of(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     """Returns ``size`` or fewer ascending values that stand for the sorted ``values``: k-means in one dimension.
 
     Lloyd's iteration until nothing moves. Where zeros are more than one value's share, as in a pruned network, one of

@@ -47,7 +47,7 @@ Measure: TypeAlias = Literal["parameters", "macs", "milliseconds"]
 
 PROBES: Final = 2
 """Backward passes for each tile."""
-TILES_AT_A_TIME: Final = 4
+TILES_AT_A_TIME: Final = 2
 MEASURED_TILES: Final = 4
 UNIT_STEPS: Final = 10
 """Numbers of removed hidden units that are measured in each MLP."""
@@ -127,6 +127,7 @@ def prune_selective(
     budget: Budget,
     *,
     repairs: bool,
+    costs: Costs | None = None,
     report: Callable[[str], None] = lambda _words: None,
 ) -> tuple[SwinIR, Removal]:
     """Returns a smaller network, and what it lost.
@@ -136,12 +137,14 @@ def prune_selective(
         tiles: Calibration tiles (n, channels, S, S) in 0..1; S is a multiple of the window.
         budget: How much is to go.
         repairs: Whether the layers that are left are solved for again (:mod:`sr_core.compress.repair`).
+        costs: What was measured of this network on these tiles already, for networks of several budgets.
         report: Is told what is being done.
 
     Raises:
         OptionError: So much cannot go.
     """
-    removal = choose(module.spec, measure_costs(module, tiles, repairs=repairs, report=report), budget)
+    costs = costs or measure_costs(module, tiles, repairs=repairs, report=report)
+    removal = choose(module.spec, costs, budget)
     pruned = remove(module, removal)
     if repairs:
         report("solving for the layers that are left")

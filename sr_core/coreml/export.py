@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from sr_core.arch.swinir import SwinIR
-from sr_core.coreml.constants import folds_query_scale, plan_constants
+from sr_core.coreml.constants import Storage, folds_query_scale, plan_constants
 from sr_core.coreml.converter import ConvertedProgram, convert
 from sr_core.coreml.network import ChannelFirstSwinIR
 from sr_core.coreml.package import SUFFIX, CoreMLCompute, package_name
@@ -42,12 +42,15 @@ class PackagePlan:
         compute: Number format of the arithmetic.
         tile: Side of the square pictures that it takes, in pixels: a multiple of the network's window.
         rescale: From ``sr_core.coreml.audit.rescale_exponent``; needed where float16 is computed with.
+        compact_bias: Whether position biases stand as one table that the program spreads when it starts, and equal
+            settings of operations only once; otherwise each block has the bias of every pair of tokens.
     """
 
     variant: Variant
     compute: CoreMLCompute
     tile: int = 64
     rescale: int = 0
+    compact_bias: bool = False
 
     @property
     def name(self) -> str:
@@ -57,7 +60,13 @@ class PackagePlan:
     @property
     def is_experimental(self) -> bool:
         """Whether devices are known to fail with this way of storing weights, or none is known to have tried it."""
-        return self.variant.precision in ("palette6", "palette4") or self.compute == "float32-stored-float16"
+        return self.has_palettes or self.compute == "float32-stored-float16" or self.compact_bias
+
+    @property
+    def has_palettes(self) -> bool:
+        """Whether a weight is stored as places in a palette."""
+        words = {self.variant.precision, *dict(self.variant.formats).values()}
+        return not words.isdisjoint(("palette6", "palette4"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +147,13 @@ def export_package(module: SwinIR, plan: PackagePlan, text: PackageText, folder:
     if spec.channels != 3:
         raise OptionError(f"A Core ML package takes RGB pictures, but {plan.variant.id} has {spec.channels} channels.")
     network = rewrite(module, plan)
-    stored = plan_constants(network, module, plan.variant.precision, plan.compute)
+    storage = Storage(
+        precision=plan.variant.precision,
+        formats=plan.variant.formats,
+        compute=plan.compute,
+        compact_bias=plan.compact_bias,
+    )
+    stored = plan_constants(network, module, storage)
     program = convert(network, stored, plan.compute)
     _describe(program.model.description, plan, text)
     return ExportedPackage(
@@ -181,13 +196,15 @@ def _describe(description: Any, plan: PackagePlan, text: PackageText) -> None:
             ),
         }
     )
+    if plan.compact_bias:
+        about.userDefined["compact_bias"] = "true"
     (picture,), (result,) = description.input, description.output
     picture.shortDescription = f"A tile of an sRGB photo, {tile} x {tile} pixels."
     result.shortDescription = f"The same tile, {tile * scale} x {tile * scale} pixels."
 
 
 def _warning(plan: PackagePlan) -> str:
-    if plan.variant.precision in ("palette6", "palette4"):
+    if plan.has_palettes:
         return " Experimental: some devices are known to compute wrongly with palettes."
     return " Experimental: this way of storing weights was not tried on a device." if plan.is_experimental else ""
 

@@ -112,6 +112,8 @@ def floors_for(precision: Precision, compute: CoreMLCompute) -> Floors:
             return Floors(gate_b_natural_db=40.0, gate_b_extreme_db=35.0)
         case "palette4":
             return Floors(gate_b_natural_db=30.0, gate_b_extreme_db=25.0)
+        case "mixed-bit":
+            return Floors(gate_b_natural_db=45.0, gate_b_extreme_db=40.0)
         case _:
             assert_never(precision)
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sr_core.arch.swinir import ResidualSwinBlock, SwinBlock, SwinIR, relative_position_index, shift_mask
+from sr_core.coreml.compact import BIASES, MASK
 from sr_core.coreml.interpret import Package
 from sr_core.coreml.program import Operation
 from sr_core.errors import PackageError
@@ -48,7 +49,7 @@ def module_from_constants(package: Package, rewriting: Rewriting) -> SwinIR:
 
     Args:
         package: Its constants are called like the weights of SwinIR, with ``_`` for ``.``; further ones are ``mean``,
-            ``mask`` and the ``attn_position_bias`` of each block.
+            ``mask`` and the ``attn_position_bias`` of each block, or one ``position_bias`` for all blocks.
         rewriting: What is to be undone.
 
     Raises:
@@ -74,6 +75,7 @@ def module_from_constants(package: Package, rewriting: Rewriting) -> SwinIR:
     query_factor = _query_factor(package, rewriting, sum(block.attn is not None for _, block in blocks))
     for name, block in blocks:
         _set_block(constants, name, block, query_factor)
+    _set_tables(constants, blocks)
     if any(block.attn is not None and block.shift for _, block in blocks):
         _check_mask(constants, package, rewriting.spec.window)
     constants.finish(package.program.name)
@@ -176,8 +178,6 @@ def _set_block(constants: _Constants, name: str, block: SwinBlock, query_factor:
         queries[:width] = query_factor
         _set_linear(constants, f"{name}_attn_qkv", attn.qkv, queries)
         _set_linear(constants, f"{name}_attn_proj", attn.proj, torch.ones(1))
-        table = attn.relative_position_bias_table
-        table.copy_(_table_of(constants, f"{name}_attn_position_bias", attn.heads, attn.window))
     if block.mlp is not None:
         _set_linear(constants, f"{name}_mlp_fc1", block.mlp.fc1, torch.ones(1))
         _set_linear(constants, f"{name}_mlp_fc2", block.mlp.fc2, torch.ones(1))
@@ -187,6 +187,22 @@ def _set_linear(constants: _Constants, name: str, layer: nn.Linear, factors: Ten
     """Sets a linear layer whose outputs were multiplied by ``factors``."""
     layer.weight.copy_(constants.take(f"{name}_weight", layer.weight) / factors[:, None])
     layer.bias.copy_(constants.take(f"{name}_bias", layer.bias) / factors)
+
+
+def _set_tables(constants: _Constants, blocks: list[tuple[str, SwinBlock]]) -> None:
+    """Sets the position biases, from one constant for all blocks where there is one, or from one for each block."""
+    attentions = [(name, block.attn) for name, block in blocks if block.attn is not None]
+    if BIASES not in constants.values:
+        for name, attn in attentions:
+            table = _table_of(constants, f"{name}_attn_position_bias", attn.heads, attn.window)
+            attn.relative_position_bias_table.copy_(table)
+        return
+    if not attentions:
+        return
+    side, heads = 2 * attentions[0][1].window - 1, [attn.heads for _, attn in attentions]
+    together = constants.take(BIASES, torch.empty(sum(heads), side, side))
+    for (_, attn), table in zip(attentions, together.split(heads), strict=True):
+        attn.relative_position_bias_table.copy_(table.reshape(attn.heads, -1).T)
 
 
 def _table_of(constants: _Constants, name: str, heads: int, window: int) -> Tensor:
@@ -202,9 +218,18 @@ def _table_of(constants: _Constants, name: str, heads: int, window: int) -> Tens
 
 
 def _check_mask(constants: _Constants, package: Package, window: int) -> None:
+    """Refuses a mask that is not the one of a shift: of all windows, or of each kind of window once.
+
+    Where a kind stands among the windows is done by operations, and seen when the package runs.
+    """
     _, _, height, width = package.program.inputs[0][0].shape
     mask = shift_mask(height, width, window, window // 2)[:, None]  # (windows, 1, N, N)
-    if not torch.equal(constants.take("mask", mask), mask.double()):
+    if BIASES in constants.values:
+        mask = torch.unique(mask, dim=0)
+        found = torch.unique(constants.take(MASK, mask), dim=0)
+    else:
+        found = constants.take(MASK, mask)
+    if not torch.equal(found, mask.double()):
         raise PackageError("The constant mask does not keep apart just what a shift brings together.")
 
 

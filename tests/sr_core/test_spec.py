@@ -114,3 +114,20 @@ def test_a_variant_id_is_made_of_its_record() -> None:
     assert variant.id == "swinir-light-x2-photos39-float16"
     with pytest.raises(OptionError, match="does not fit"):
         _ = replace(variant, trained="../up").id
+
+
+def mixed(formats: Any, precision: Any = "mixed-bit") -> Variant:
+    return Variant(family="tiny", spec=SPEC, task="lightweight", trained="noise", precision=precision, formats=formats)
+
+
+def test_formats_of_layers_belong_to_one_precision_and_not_to_the_id() -> None:
+    assert mixed((("a", "int8"), ("b", "palette4"))).id == mixed((("a", "float16"),)).id == "tiny-x2-noise-mixed-bit"
+    for formats, precision in [((), "mixed-bit"), ((("a", "int8"),), "int8"), ((("a", "int8"),), "float32")]:
+        with pytest.raises(OptionError, match=r"\AFormats of single layers belong to the precision mixed-bit"):
+            mixed(formats, precision)
+    for formats in [(("b", "int8"), ("a", "int8")), (("a", "int8"), ("a", "int8"))]:
+        with pytest.raises(OptionError, match=r"\AThe formats of layers must be listed in the order of their names"):
+            mixed(formats)
+    for word in ("int4", 8, "palette", "float32"):
+        with pytest.raises(OptionError, match=rf"\AThe weight a has the unknown format {word!r}"):
+            mixed((("a", word),))

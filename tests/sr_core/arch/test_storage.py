@@ -12,11 +12,24 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sr_core.arch.build import build
-from sr_core.arch.storage import CODE_MAX, SMALL, channel_axis, decode, encode, grid_of, palette_bits
+from sr_core.arch.storage import (
+    CODE_MAX,
+    SMALL,
+    channel_axis,
+    check_covered,
+    choices,
+    decode,
+    encode,
+    grid_of,
+    has_choice,
+    is_table,
+    palette_bits,
+)
 from sr_core.arch.weights import load_weights, save_weights
 from sr_core.errors import WeightsError
-from sr_core.spec import Precision, SwinIRSpec, Variant
+from sr_core.spec import Formats, LayerFormat, Precision, SwinIRSpec
 from tests.peers import randomize
+from tests.sr_core.compress.networks import mixed_formats, tiny_variant
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 PALETTES: tuple[Precision, ...] = ("palette6", "palette4")
@@ -44,17 +57,18 @@ def palette_weights(shape: tuple[int, ...], count: int, seed: int) -> Tensor:
     return values[places].view(shape)
 
 
-def on_grid(precision: Precision) -> dict[str, Tensor]:
+def on_grid(precision: Precision, formats: Formats = ()) -> dict[str, Tensor]:
     """Random weights of SPEC that lie on the grid of a precision."""
     module = build(SPEC)
     randomize(module, seed=5)
     weights: dict[str, Tensor] = {}
     for seed, (name, value) in enumerate(module.state_dict().items()):
-        match grid_of(name, value, precision):
+        grid = grid_of(name, value, precision, formats)
+        match grid:
             case "int8":
                 weights[name] = int8_weights(tuple(value.shape), channel_axis(name), seed)
-            case "palette":
-                weights[name] = palette_weights(tuple(value.shape), 2 ** palette_bits(precision), seed)
+            case "palette6" | "palette4":
+                weights[name] = palette_weights(tuple(value.shape), 2 ** palette_bits(grid), seed)
             case None:
                 weights[name] = value if precision == "float32" else value.half().float()
     return weights
@@ -70,9 +84,9 @@ def refused(sentence: str) -> Any:
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_what_is_saved_is_loaded_bit_for_bit(precision: Precision, tmp_path: Path) -> None:
-    module, path, weights = build(SPEC), tmp_path / "model.safetensors", on_grid(precision)
+    module, path, variant = build(SPEC), tmp_path / "model.safetensors", tiny_variant(SPEC, precision)
+    weights = on_grid(precision, variant.formats)
     module.load_state_dict(weights)
-    variant = Variant(family="tiny", spec=SPEC, task="lightweight", trained="noise", precision=precision)
     save_weights(module, path, variant)
     loaded = load_weights(path, variant).state_dict()
     assert loaded.keys() == weights.keys()
@@ -85,24 +99,26 @@ def test_what_is_saved_is_loaded_bit_for_bit(precision: Precision, tmp_path: Pat
     stored = load_file(path)
     for name, value in weights.items():
         size_bytes = sum(t.nbytes for key, t in stored.items() if key == name or key.rpartition(".")[0] == name)
-        count, table = value.numel(), name.endswith("table")
+        count, table, listed = value.numel(), name.endswith("table"), dict(variant.formats)
         plain = count <= 512 or value.ndim == 1 or name.startswith(("conv_first.", "reconstruction."))
-        if precision == "float32":
+        word = listed.get(name, "float16") if listed else "float16" if plain and precision != "float32" else precision
+        if word == "float32":
             assert size_bytes == 4 * count
-        elif precision == "float16" or plain:
+        elif word == "float16":
             assert size_bytes == 2 * count
-        elif precision == "int8" or table:
+        elif word == "int8" or table:
             assert size_bytes == count + 2 * (value.shape[1] if table else value.shape[0])
         else:
-            bits = int(precision[-1])
+            bits = int(word[-1])
             assert size_bytes == (count * bits + 7) // 8 + 2 * 2**bits
 
 
 def test_the_network_of_these_tests_has_every_kind_of_weight() -> None:
     weights = on_grid("palette6")
     kinds = {grid_of(name, value, "palette6") for name, value in weights.items()}
-    odd = [v for n, v in weights.items() if grid_of(n, v, "palette6") == "palette" and v.numel() * 6 % 8]
-    assert kinds == {None, "int8", "palette"}
+    odd = [v for n, v in weights.items() if grid_of(n, v, "palette6") == "palette6" and v.numel() * 6 % 8]
+    assert kinds == {None, "int8", "palette6"}
+    assert set(dict(mixed_formats(SPEC)).values()) == set(choices("weight"))
     assert odd  # the last byte of a packed tensor is not full
     assert any(v.ndim > 1 and v.numel() <= SMALL for v in weights.values())
 
@@ -119,9 +135,72 @@ def test_small_weights_biases_and_what_carries_the_picture_have_no_grid() -> Non
         assert grid_of("x.relative_position_bias_table", torch.zeros(225, 3), precision) == "int8"
     for precision in ("float32", "float16"):
         assert grid_of("fc1.weight", torch.zeros(99, 99), precision) is None
-    for precision in ("float32", "float16", "int8"):
+    for precision in ("float32", "float16", "int8", "mixed-bit"):
         with pytest.raises(ValueError, match=f"{precision} has no palette"):
             palette_bits(precision)
+
+
+def test_in_a_mixture_every_matrix_that_is_not_small_has_a_choice_and_every_table() -> None:
+    assert has_choice("fc1.weight", (1, SMALL + 1))
+    assert not has_choice("fc1.weight", (2, SMALL // 2))
+    assert not has_choice("fc1.bias", (SMALL + 1,))
+    assert has_choice("reconstruction.0.weight", (12, 60, 3, 3))
+    assert has_choice(TABLE, (225, 1))
+    for name in ("conv_first.weight", TABLE):
+        assert grid_of(name, torch.zeros(60, 27), "mixed-bit", ((name, "int8"),)) == "int8"
+        assert grid_of(name, torch.zeros(60, 27), "mixed-bit", ((name, "float16"),)) is None
+        assert grid_of(name, torch.zeros(60, 27), "mixed-bit", (("another", "int8"),)) is None
+
+
+@given(data=st.data(), seed=st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_any_mixture_of_formats_is_read_as_it_was_stored(data: st.DataObject, seed: int) -> None:
+    module, listed, weights = build(SPEC), dict[str, LayerFormat](), dict[str, Tensor]()
+    for i, (name, value) in enumerate(module.state_dict().items()):
+        word: LayerFormat = "float16"
+        if has_choice(name, value.shape):
+            listed[name] = word = data.draw(st.sampled_from(choices(name)), label=name)
+        shape = tuple(value.shape)
+        match word:
+            case "float16":
+                weights[name] = torch.randn(shape, generator=torch.Generator().manual_seed(seed + i)).half().float()
+            case "int8":
+                weights[name] = int8_weights(shape, channel_axis(name), seed + i)
+            case "palette6" | "palette4":
+                weights[name] = palette_weights(shape, data.draw(st.integers(1, 2 ** palette_bits(word))), seed + i)
+    formats = tuple(sorted(listed.items()))
+    check_covered(shapes_of(weights), formats)
+    stored = encode(weights, "mixed-bit", formats)
+    kinds = {"float16": set[str](), "int8": {"codes", "steps"}} | {key: {"indices", "palette"} for key in PALETTES}
+    for name, word in formats:
+        assert {key.rpartition(".")[2] for key in stored if key.startswith(f"{name}.")} == kinds[word]
+    read = decode(stored, shapes_of(weights))
+    assert all(torch.equal(read[name], value) for name, value in weights.items())
+
+
+def test_formats_of_other_weights_are_refused() -> None:
+    formats, shapes = mixed_formats(SPEC), shapes_of(on_grid("float16"))
+    with refused(
+        r"The formats of the layers do not fit the network: 1 missing, 0 too many \(conv_after_body.weight has none\)."
+    ):
+        check_covered(shapes, tuple(one for one in formats if one[0] != "conv_after_body.weight"))
+    with refused(
+        r"The formats of the layers do not fit the network: 0 missing, 1 too many \(conv_after_body.bias takes none\)."
+    ):
+        check_covered(shapes, tuple(sorted([*formats, ("conv_after_body.bias", "int8")])))
+    with refused(f"The weight {TABLE} cannot be stored as palette4, only as float16 or int8."):
+        check_covered(shapes, tuple((name, "palette4" if is_table(name) else word) for name, word in formats))
+
+
+def test_a_weight_beside_the_grid_of_its_own_format_is_refused() -> None:
+    formats = mixed_formats(SPEC)
+    weights = on_grid("mixed-bit", formats)
+    name = next(name for name, word in formats if word == "palette4")
+    widened = tuple((one, "palette6" if one == name else word) for one, word in formats)
+    assert torch.equal(decode(encode(weights, "mixed-bit", widened), shapes_of(weights))[name], weights[name])
+    weights[name] = palette_weights(tuple(weights[name].shape), 17, seed=1)
+    with refused(f"The weight {name} has 17 values, but 4 bits can name only 16."):
+        encode(weights, "mixed-bit", formats)
 
 
 @given(

@@ -14,10 +14,20 @@ from torch import Tensor
 
 from sr_core.arch.build import build
 from sr_core.arch.swinir import SwinIR
-from sr_core.arch.weights import load_official, load_weights, read_header, read_note, save_weights, sha256_of
+from sr_core.arch.weights import (
+    load_official,
+    load_weights,
+    read_formats,
+    read_header,
+    read_note,
+    save_weights,
+    sha256_of,
+)
+from sr_core.compress.quantize import quantize
 from sr_core.errors import WeightsError
 from sr_core.spec import SwinIRSpec, Variant, swinir_spec
 from tests.peers import official_weights, randomize
+from tests.sr_core.compress.networks import mixed_formats
 
 SPEC = swinir_spec(scale=2, embed_dim=12, depths=(2, 1), heads=2)
 PRUNED = replace(SPEC, heads=((2, 0), (1,)), hidden=((24, 3), (0,)))
@@ -232,3 +242,49 @@ def test_the_same_weight_twice_is_refused(tmp_path: Path) -> None:
 def test_sha256_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+class TestMixtures:
+    """Files whose layers have formats of their own."""
+
+    formats = mixed_formats(SPEC)
+
+    def save(self, path: Path) -> tuple[SwinIR, Variant]:
+        one = variant(precision="mixed-bit", formats=self.formats)
+        module = quantize(network(), "mixed-bit", self.formats)
+        save_weights(module, path, one, note={"data": "noise"})
+        return module, one
+
+    def test_the_formats_stand_in_the_header_and_nowhere_else(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.safetensors"
+        module, one = self.save(path)
+        assert read_formats(path) == self.formats
+        assert read_note(path) == {"data": "noise"}
+        assert one.id == variant(precision="mixed-bit", formats=self.formats[:1]).id
+        loaded = load_weights(path, one).state_dict()
+        assert all(torch.equal(loaded[name], value) for name, value in module.state_dict().items())
+        save_weights(network(), path, variant())
+        assert read_formats(path) == ()
+
+    def test_a_file_in_other_formats_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.safetensors"
+        self.save(path)
+        name = self.formats[0][0]
+        other = tuple((n, ("int8" if word != "int8" else "float16") if n == name else word) for n, word in self.formats)
+        with refused("has layers in other formats than tiny-x2-noise-mixed-bit is listed with"):
+            load_weights(path, variant(precision="mixed-bit", formats=other))
+
+    def test_formats_that_are_not_those_of_the_network_are_not_written(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.safetensors"
+        with refused("do not fit the network: 1 missing, 0 too many"):
+            save_weights(network(), path, variant(precision="mixed-bit", formats=self.formats[1:]))
+        assert not path.exists()
+
+    @pytest.mark.parametrize("text", ["{", "[]", '{"a": "int4"}', '{"a": 4}', "{}"])
+    def test_a_damaged_list_of_formats_is_refused(self, text: str, tmp_path: Path) -> None:
+        path = tmp_path / "model.safetensors"
+        _, one = self.save(path)
+        header = {"id": one.id, "spec": json.dumps(SPEC.to_json()), "formats": text}
+        save_file(load_file(path), path, metadata=header)
+        with refused("is damaged: its formats cannot be read"):
+            load_weights(path, one)

@@ -1,15 +1,17 @@
 """Small networks that the tests of compression share: every upsampler, unequal heads, absent branches."""
 
 from dataclasses import replace
+from itertools import cycle
 
 import torch
 
 from sr_core.arch.build import build
+from sr_core.arch.storage import choices, has_choice, is_table
 from sr_core.arch.swinir import SwinIR
-from sr_core.spec import SwinIRSpec
+from sr_core.spec import Formats, LayerFormat, Precision, SwinIRSpec, Variant
 from tests.peers import randomize
 
-__all__ = ["PRUNED", "SPECS", "WHOLE", "picture", "random_network"]
+__all__ = ["PRUNED", "SPECS", "WHOLE", "formats_for", "mixed_formats", "picture", "random_network", "tiny_variant"]
 
 WHOLE = SwinIRSpec(scale=2, embed_dim=24, head_dim=6, heads=((4, 4, 4), (4, 4)), hidden=((48, 48, 48), (48, 48)))
 PRUNED = replace(WHOLE, heads=((4, 1, 0), (2, 3)), hidden=((48, 5, 7), (0, 48)))
@@ -30,6 +32,26 @@ def random_network(spec: SwinIRSpec, seed: int = 0) -> SwinIR:
     module = build(spec).eval()
     randomize(module, seed)
     return module
+
+
+def mixed_formats(spec: SwinIRSpec, table: LayerFormat = "int8") -> Formats:
+    """Every format in turn, for the weights that have a choice; one format for all tables."""
+    turns, formats = cycle(choices("weight")), dict[str, LayerFormat]()
+    for name, value in build(spec).state_dict().items():
+        if has_choice(name, value.shape):
+            formats[name] = table if is_table(name) else next(turns)
+    return tuple(sorted(formats.items()))
+
+
+def formats_for(spec: SwinIRSpec, precision: Precision) -> Formats:
+    """The formats that a variant of this precision needs."""
+    return mixed_formats(spec) if precision == "mixed-bit" else ()
+
+
+def tiny_variant(spec: SwinIRSpec, precision: Precision) -> Variant:
+    """A variant of a spec; in every format, if its precision leaves a choice."""
+    formats = formats_for(spec, precision)
+    return Variant(family="tiny", spec=spec, task="lightweight", trained="noise", precision=precision, formats=formats)
 
 
 def picture(spec: SwinIRSpec, height: int = 16, width: int = 24) -> torch.Tensor:

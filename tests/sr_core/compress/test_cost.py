@@ -17,8 +17,8 @@ from sr_core.compress.cost import Cost, count_bytes, count_macs, count_macs_per_
 from sr_core.compress.heads import prune_heads
 from sr_core.compress.quantize import quantize
 from sr_core.errors import OptionError
-from sr_core.spec import Precision, SwinIRSpec, Upsampler, Variant, swinir_spec
-from tests.sr_core.compress.networks import PRUNED, SPECS, picture, random_network
+from sr_core.spec import Precision, SwinIRSpec, Upsampler, swinir_spec
+from tests.sr_core.compress.networks import PRUNED, SPECS, picture, random_network, tiny_variant
 
 LIGHT = swinir_spec(scale=2, embed_dim=60, depths=(6,) * 4, heads=6)
 
@@ -98,12 +98,13 @@ def test_parameters_are_those_of_a_real_network(name: str) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_bytes_are_those_of_a_real_file(name: str, precision: Precision, tmp_path: Path) -> None:
     spec, path = SPECS[name], tmp_path / "model.safetensors"
-    variant = Variant(family="tiny", spec=spec, task="lightweight", trained="noise", precision=precision)
-    save_weights(quantize(random_network(spec), precision), path, variant)
+    variant = tiny_variant(spec, precision)
+    save_weights(quantize(random_network(spec), precision, variant.formats), path, variant)
     stored = load_file(path)
-    assert count_bytes(spec, precision) == add_up((part_of(key), value.nbytes) for key, value in stored.items())
+    counted = count_bytes(spec, precision, variant.formats)
+    assert counted == add_up((part_of(key), value.nbytes) for key, value in stored.items())
     header = int.from_bytes(path.read_bytes()[:8], "little")
-    assert count_bytes(spec, precision).total == path.stat().st_size - 8 - header
+    assert counted.total == path.stat().st_size - 8 - header
 
 
 def test_light_costs_what_its_layers_cost_by_hand() -> None:

@@ -18,8 +18,17 @@ from sr_core.compress.fold import fold_norms
 from sr_core.compress.magnitude import prune_magnitude, weight_sparsity
 from sr_core.compress.quantize import quantize
 from sr_core.errors import WeightsError
-from sr_core.spec import Precision, Variant
-from tests.sr_core.compress.networks import PRUNED, SPECS, WHOLE, picture, random_network
+from sr_core.spec import Precision
+from tests.sr_core.compress.networks import (
+    PRUNED,
+    SPECS,
+    WHOLE,
+    formats_for,
+    mixed_formats,
+    picture,
+    random_network,
+    tiny_variant,
+)
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 PALETTES: dict[Precision, int] = {"palette6": 64, "palette4": 16}
@@ -46,8 +55,8 @@ def read_back(module: SwinIR, precision: Precision) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", ["whole", "pruned", "odd widths", "no branches"])
 def test_a_quantized_network_is_stored_without_loss(name: str, precision: Precision, tmp_path: Path) -> None:
     module = random_network(SPECS[name])
-    quantized = quantize(module, precision)
-    variant = Variant(family="tiny", spec=module.spec, task="lightweight", trained="noise", precision=precision)
+    variant = tiny_variant(module.spec, precision)
+    quantized = quantize(module, precision, variant.formats)
     save_weights(quantized, tmp_path / "model.safetensors", variant)
     assert_equal_weights(load_weights(tmp_path / "model.safetensors", variant), quantized)
     assert not quantized.training
@@ -56,8 +65,23 @@ def test_a_quantized_network_is_stored_without_loss(name: str, precision: Precis
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_quantizing_twice_is_quantizing_once(precision: Precision) -> None:
-    once = quantize(random_network(PRUNED), precision)
-    assert_equal_weights(quantize(once, precision), once)
+    formats = formats_for(PRUNED, precision)
+    once = quantize(random_network(PRUNED), precision, formats)
+    assert_equal_weights(quantize(once, precision, formats), once)
+
+
+@pytest.mark.parametrize("word", ["float16", "int8", *PALETTES])
+def test_a_layer_of_a_mixture_is_what_it_is_where_all_are_alike(word: Precision) -> None:
+    module, name = random_network(WHOLE), "layers.0.residual_group.blocks.1.mlp.fc2.weight"
+    formats = tuple((n, word if n == name else other) for n, other in mixed_formats(WHOLE))
+    alike = fold_norms(module) if word == "float16" else module
+    mixed = quantize(module, "mixed-bit", formats)
+    assert torch.equal(mixed.state_dict()[name], quantize(alike, word).state_dict()[name])
+
+
+def test_formats_that_are_not_those_of_the_network_are_refused() -> None:
+    with pytest.raises(WeightsError, match=r"do not fit the network: 1 missing, 0 too many"):
+        quantize(random_network(WHOLE), "mixed-bit", mixed_formats(WHOLE)[1:])
 
 
 def test_floats_are_copied_or_rounded_and_not_folded() -> None:
@@ -131,7 +155,7 @@ def test_a_row_whose_step_is_a_coarse_float16_keeps_its_step() -> None:
 def test_a_palette_is_the_k_means_of_its_tensor(precision: Precision) -> None:
     module = random_network(WHOLE)
     folded, size = fold_norms(module).state_dict(), PALETTES[precision]
-    for name, value in on_grid(quantize(module, precision), precision, "palette").items():
+    for name, value in on_grid(quantize(module, precision), precision, precision).items():
         exact, entries = folded[name], value.unique()
         assert size // 2 < len(entries) <= size
         nearest = (exact.reshape(-1, 1) - entries).abs().min(1).values
@@ -199,7 +223,7 @@ def test_int8_reaches_beyond_float16() -> None:
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.95])
 def test_pruned_zeros_stay_zero(precision: Precision, sparsity: float) -> None:
     pruned = prune_magnitude(random_network(WHOLE), sparsity)
-    quantized = quantize(pruned, precision)
+    quantized = quantize(pruned, precision, formats_for(WHOLE, precision))
     for name, value in pruned.state_dict().items():
         if ".attn." in name or ".mlp." in name:
             assert (quantized.state_dict()[name][value == 0] == 0).all() or name.endswith("bias")
@@ -211,7 +235,9 @@ def test_fewer_bits_are_further_from_the_original() -> None:
     x = picture(WHOLE)
     with torch.inference_mode():
         truth = module(x)
-        errors = [float((quantize(module, precision)(x) - truth).square().mean()) for precision in PRECISIONS]
+        errors = [float((quantize(module, precision)(x) - truth).square().mean()) for precision in PRECISIONS[:-1]]
+        mixed = float((quantize(module, "mixed-bit", mixed_formats(WHOLE))(x) - truth).square().mean())
+    assert errors[2] < mixed < errors[-1]
     assert errors == sorted(errors)
     assert errors[0] == 0.0
     assert errors[1] < errors[2] / 10

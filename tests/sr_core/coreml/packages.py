@@ -20,6 +20,7 @@ from sr_core.coreml.export import PackagePlan, PackageText, export_package
 from sr_core.coreml.package import CoreMLCompute
 from sr_core.coreml.program import model_path
 from sr_core.spec import Precision, SwinIRSpec, Variant
+from tests.sr_core.compress.networks import formats_for
 
 __all__ = [
     "SPEC",
@@ -32,6 +33,7 @@ __all__ = [
     "read_model",
     "save_image_package",
     "save_network",
+    "save_planned",
     "save_program",
     "strong_network",
     "tools",
@@ -177,12 +179,27 @@ def save_network(
     *,
     rescale: int = 0,
     tile: int = TILE,
+    compact_bias: bool = False,
 ) -> Path:
     """Returns the package of a network, as the project exports it."""
     variant = Variant(
-        family="tiny", spec=module.spec, task="lightweight", trained="noise", precision=precision, compression=compute
+        family="tiny",
+        spec=module.spec,
+        task="lightweight",
+        trained="noise",
+        precision=precision,
+        compression=compute,
+        formats=formats_for(module.spec, precision),
     )
-    plan = PackagePlan(variant=variant, compute=compute, tile=tile, rescale=rescale)
+    return save_planned(
+        folder,
+        module,
+        PackagePlan(variant=variant, compute=compute, tile=tile, rescale=rescale, compact_bias=compact_bias),
+    )
+
+
+def save_planned(folder: Path, module: SwinIR, plan: PackagePlan) -> Path:
+    """Returns the package of a network, as planned."""
     text = PackageText(author="a test", license="Apache-2.0", version="0", overlap=8, margin=8)
     with quiet():
         return export_package(module, plan, text, folder).path

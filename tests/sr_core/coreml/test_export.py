@@ -24,7 +24,7 @@ from sr_core.arch.storage import encode
 from sr_core.arch.swinir import SwinIR, relative_position_index
 from sr_core.compress.quantize import quantize
 from sr_core.coreml import converter, export
-from sr_core.coreml.constants import Codes, Plain, Sparse, Stored, plan_constants
+from sr_core.coreml.constants import Codes, Plain, Sparse, Storage, Stored, plan_constants
 from sr_core.coreml.export import ExportedPackage, PackagePlan, PackageText, export_package, rewrite
 from sr_core.coreml.interpret import Package
 from sr_core.coreml.network import load_constants
@@ -354,7 +354,8 @@ class TestChecking:
 
     def test_what_a_program_must_not_have(self, exported: ExportedPackage, monkeypatch: pytest.MonkeyPatch) -> None:
         module, precision = network(exported.plan.variant.precision), exported.plan.variant.precision
-        stored = plan_constants(rewrite(module, exported.plan), module, precision, exported.plan.compute)
+        storage = Storage(precision=precision, compute=exported.plan.compute)
+        stored = plan_constants(rewrite(module, exported.plan), module, storage)
         assert self.count(exported.path, stored) == exported.operations
         monkeypatch.setattr(converter, "EXPECTED", converter.EXPECTED - {"gelu"})
         with pytest.raises(RuntimeError, match=r"unexpected operations \['gelu'\]"):
@@ -371,14 +372,14 @@ class TestChecking:
 
     def test_a_constant_that_got_lost(self) -> None:
         rewritten = rewrite(network("float32"), plan("float32", "float32"))
-        stored = plan_constants(rewritten, network("float32"), "float32", "float32")
+        stored = plan_constants(rewritten, network("float32"), Storage(precision="float32", compute="float32"))
         extra = {"conv_second.weight": Plain(values=np.zeros(4, np.float32))}
         with pytest.raises(RuntimeError, match="conv_second"):
             converter.convert(rewritten, {**stored, **extra}, "float32")
 
     def test_a_constant_of_another_shape(self) -> None:
         rewritten = rewrite(network("int8"), plan("int8", "float32"))
-        stored = plan_constants(rewritten, network("int8"), "int8", "float32")
+        stored = plan_constants(rewritten, network("int8"), Storage(precision="int8", compute="float32"))
         codes = stored["conv_after_body.weight"]
         assert isinstance(codes, Codes)
         bent = replace(codes, codes=codes.codes.reshape(24, 24, 9, 1))

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -25,6 +25,7 @@ from sr_core.coreml.reference import Rewriting, module_from_constants, weights_d
 from sr_core.coreml.verify import Subject, Tiles, gate_a, gate_b, gate_c, proof_tiles, prove
 from sr_core.errors import OptionError, PackageError
 from sr_core.spec import Precision, SwinIRSpec
+from tests.sr_core.compress.networks import formats_for
 from tests.sr_core.coreml.packages import (
     SPEC,
     TILE,
@@ -86,6 +87,7 @@ KINDS: dict[str, tuple[Precision, CoreMLCompute, SwinIRSpec]] = {
     "int8": ("int8", "float16", replace(SPEC, heads=((4, 3), (0,)), hidden=((0, 40), (48,)))),
     "palette6": ("palette6", "float16", SPEC),
     "palette4": ("palette4", "float16", SPEC),
+    "mixed-bit": ("mixed-bit", "float16", SPEC),
 }
 COMPRESSED = {
     "halves": "constexpr_cast",
@@ -101,7 +103,7 @@ LENIENT = {"gate_b_natural_db": 15.0, "gate_b_extreme_db": 10.0, "screen_db": 40
 def test_a_sound_package_of_each_kind_passes(kind: str, tmp_path: Path) -> None:
     precision, compute, spec = KINDS[kind]
     original = strong_network(spec)
-    own = quantize(original, precision)
+    own = quantize(original, precision, formats_for(spec, precision))
     package = Package.open(save_network(tmp_path, own, precision, compute, rescale=STREAM))
     proof = prove(package, subject(own, original, precision), TILES)
     assert proof.gate_a_db == EXACT_DB
@@ -449,7 +451,8 @@ def test_a_package_below_a_floor_is_refused(worse: dict[str, Any], sentence: str
 
 
 def test_every_kind_of_package_has_floors_and_none_is_below_what_was_asked() -> None:
-    asked = {"float32": 100.0, "float16": 60.0, "int8": 45.0, "palette6": 35.0, "palette4": 25.0}
+    asked = {"float32": 100.0, "float16": 60.0, "int8": 45.0, "palette6": 35.0, "palette4": 25.0, "mixed-bit": 45.0}
+    assert asked.keys() == set(get_args(Precision))
     for precision, natural in asked.items():
         floors = floors_for(precision, "float32" if precision == "float32" else "float16")
         assert floors.gate_a_db >= 90
