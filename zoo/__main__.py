@@ -12,8 +12,11 @@ from typing import get_args
 
 from sr_core.commands import Commands, run_command
 from sr_core.coreml.package import CoreMLCompute
+from sr_core.infer.engine import ComputeChoice
 from zoo.card import markdown_table, model_card, release_table
 from zoo.manifest import HOME, json_schema, load_manifest, release_json
+from zoo.report.command import add_report
+from zoo.study import Technique
 
 EXAMPLES = HOME.parent / "ui" / "examples"
 """Public-domain photos that ship with the project."""
@@ -38,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_making(commands)
     _add_measuring(commands)
     _add_proving(commands)
+    add_report(commands)
     _add_training(commands.add_parser("train", help="train a model on a folder of photos"))
     return parser
 
@@ -70,6 +74,7 @@ def _add_making(commands: Commands) -> None:
     build.add_argument("--heads", type=int, nargs="*", help="numbers of heads to remove; by default the family's plan")
     build.add_argument("--tile", type=int, choices=(64, 128), default=64, help="tile of the packages")
     build.add_argument("--fresh", action="store_true", help="make again what is there")
+    _add_means(build)
     build.set_defaults(run=_workshop, command="run_build")
 
     export = commands.add_parser("export", help="make and prove one Core ML package in another arithmetic or tile")
@@ -87,6 +92,28 @@ def _add_making(commands: Commands) -> None:
     publish.add_argument("--private", action="store_true", help="make the repository private when it is created")
     publish.add_argument("--dry-run", action="store_true", help="show the plan and send nothing")
     publish.set_defaults(run=_workshop, command="run_publish")
+
+
+def _add_means(parser: argparse.ArgumentParser) -> None:
+    """Adds what selective pruning, mixed-bit storage and distillation are done with."""
+    parser.add_argument(
+        "--calibration", type=Path, help="photos on which it is measured what a weight is worth; by default --photos"
+    )
+    parser.add_argument("--calibration-tiles", type=int, default=32, help="tiles of 64 pixels that are cut from them")
+    parser.add_argument("--calibration-words", default="", help="one phrase that names these photos and their source")
+    parser.add_argument("--cell", type=int, help="side of a square when named photos are contact strips")
+    parser.add_argument("--finetune", action="store_true", help="let the whole network teach what is planned so")
+    parser.add_argument("--finetune-photos", type=Path, help="unlabeled photos for that")
+    parser.add_argument("--finetune-words", default="", help="one phrase that names these photos and their source")
+    parser.add_argument("--finetune-steps", type=int)
+    parser.add_argument("--finetune-batch", type=int, help="crops in a step")
+    parser.add_argument("--finetune-patch", type=int, help="side of a crop in low-resolution pixels")
+    parser.add_argument("--finetune-rate", type=float, help="learning rate at the top of the schedule")
+    parser.add_argument("--finetune-optimizer", choices=("adam", "muon"))
+    parser.add_argument("--finetune-pool", type=int, help="different batches; by default no batch comes twice")
+    parser.add_argument("--finetune-seed", type=int, help="of the crops")
+    parser.add_argument("--runs", type=Path, help="folder in which an unfinished distillation waits to go on")
+    parser.add_argument("--threads", type=int)
 
 
 def _add_measuring(commands: Commands) -> None:
@@ -112,6 +139,25 @@ def _add_measuring(commands: Commands) -> None:
     speed.add_argument("--rounds", type=int, default=5)
     speed.add_argument("--dry-run", action="store_true", help="do not write the times into the manifest")
     speed.set_defaults(run=_workshop, command="run_speed")
+
+    study = commands.add_parser("study", help="measure what each technique makes of a whole network, at each amount")
+    study.add_argument("--family", required=True, help="a family, such as swinir-light")
+    study.add_argument("--data", type=Path, nargs="+", required=True, help="benchmark folders to score on")
+    study.add_argument("--photos", type=Path, default=EXAMPLES, help="photos to calibrate on where none are named")
+    study.add_argument(
+        "--shares", type=float, nargs="+", default=[5, 10, 15, 20, 25, 30], help="percent that are to go"
+    )
+    study.add_argument(
+        "--techniques", nargs="+", choices=get_args(Technique), help="by default all that are swept over"
+    )
+    study.add_argument("--compute", choices=get_args(ComputeChoice), default="float32", help="products when scoring")
+    study.add_argument("--keep", type=Path, help="folder for the networks; those that lie there are not made again")
+    study.add_argument("--fresh", action="store_true", help="begin the study anew")
+    study.add_argument("--machine", help="also time the networks that were kept; one phrase that names this machine")
+    study.add_argument("--side", type=int, default=512, help="side of the photo that is timed")
+    study.add_argument("--rounds", type=int, default=5)
+    _add_means(study)
+    study.set_defaults(run=_workshop, command="run_study")
 
     device = commands.add_parser("bench-device", help="time a Core ML package on this Mac and add it to its record")
     device.add_argument("id", help="a model id, as listed")

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, assert_never
 
-from sr_core.spec import Precision, SwinIRSpec, Task
-from zoo.release import FeatureRecord, Release, TilingRecord
+from sr_core.spec import LayerFormat, PerBlock, Precision, SwinIRSpec, Task, Variant
+from zoo.release import CompressionRecord, FeatureRecord, NumbersPerBlock, Release, TilingRecord
 
 __all__ = [
     "began_text",
+    "calibration_text",
     "chosen_text",
     "compression_text",
+    "finetune_text",
     "heads_text",
     "markdown_table",
     "model_card",
@@ -46,6 +48,7 @@ def model_card(release: Release) -> str:
         ("sha256", f"`{release.weights.sha256}`"),
         ("Began from", began_text(release)),
         ("Compression", compression_text(release)),
+        *_compression_facts(release),
         ("Training data", release.training.data),
         ("Training", f"{steps_text(release)}; {release.training.recipe}"),
         ("Chosen on", chosen_text(release)),
@@ -124,11 +127,72 @@ def compression_text(release: Release) -> str:
             return f"{done.amount:.0f} of the heads of each block removed, those of least L1 norm; not trained again"
         case "magnitude-l1":
             return f"the smallest {done.amount:.0%} of the weights of each linear layer set to zero; not trained again"
+        case "selective":
+            return _selective(release, done)
         case "quantize":
             return _STORED[release.variant.precision]
+        case "mixed-bit":
+            budget = f"for a package of at most {done.amount / 1e6:.2f} MB"
+            return f"{_STORED['mixed-bit']}, {budget}: {_mixture(release.variant)}"
         case _:
             assert_never(done.method)
 
+
+def calibration_text(release: Release) -> str:
+    """Returns on which pictures it was measured what a weight is worth; empty where nothing was measured."""
+    record = release.compression.calibration if release.compression else None
+    if record is None:
+        return ""
+    return f"{record.tiles} tiles of {record.side} × {record.side} pixels from {record.photos}"
+
+
+def finetune_text(release: Release) -> str:
+    """Returns how the whole network taught a pruned one; empty where it did not."""
+    record = release.compression.finetune if release.compression else None
+    if record is None:
+        return ""
+    return f"{record.steps:,} steps on {record.photos}, without their originals; {record.recipe}, seed {record.seed}"
+
+
+def _compression_facts(release: Release) -> list[tuple[str, str]]:
+    facts = [("Calibrated on", calibration_text(release)), ("Taught by the whole network", finetune_text(release))]
+    return [(name, value) for name, value in facts if value]
+
+
+def _selective(release: Release, done: CompressionRecord) -> str:
+    spec = release.variant.spec
+    what = "multiplications" if done.measure == "macs" else "parameters"
+    gone = (
+        f"{done.amount:.0%} of the {what} removed, those that calibration pictures miss least: "
+        f"{_share(done.removed_heads, spec.heads)} heads and {_share(done.removed_units, spec.hidden)} hidden units"
+    )
+    if done.removed_stages:
+        count = len(done.removed_stages)
+        gone += f", with them {count} {'stage' if count == 1 else 'stages'} altogether"
+    repaired = "; what is left was solved for again by least squares" if done.is_repaired else ""
+    trained = (
+        "not trained again"
+        if done.finetune is None
+        else f"taught by the whole network for {done.finetune.steps:,} steps"
+    )
+    return f"{gone}{repaired}; {trained}"
+
+
+def _share(removed: NumbersPerBlock, left: PerBlock) -> str:
+    """Returns how many of how many are gone."""
+    gone = sum(len(block) for stage in removed for block in stage)
+    return f"{gone:,} of {gone + sum(map(sum, left)):,}"
+
+
+def _mixture(variant: Variant) -> str:
+    """Returns how many layers have each format, the finest first."""
+    formats = [form for _, form in variant.formats]
+    return ", ".join(f"{formats.count(form)} {words}" for form, words in _FORMATS.items() if form in formats)
+
+
+_FORMATS: Final[Mapping[LayerFormat, str]] = MappingProxyType(
+    {"float16": "as float16", "int8": "as int8", "palette6": "in 6 bits", "palette4": "in 4 bits"}
+)
 
 _STORED: Final[Mapping[Precision, str]] = MappingProxyType(
     {
@@ -137,6 +201,7 @@ _STORED: Final[Mapping[Precision, str]] = MappingProxyType(
         "int8": "weights stored as one byte each with a step for each output channel",
         "palette6": "weights stored as 6 bits each that point into a table of 64 values (experimental)",
         "palette4": "weights stored as 4 bits each that point into a table of 16 values (experimental)",
+        "mixed-bit": "each layer stored as coarsely as it bears (experimental)",
     }
 )
 
@@ -146,9 +211,10 @@ def _core_ml(release: Release) -> list[str]:
     if record is None or file is None:
         return []
     proof = record.proof
+    compact = "; position biases as tables" if record.compact_bias else ""
     exact = "equal" if proof.screen_db is None else f"{proof.screen_db:.1f} dB"
     facts = [
-        ("Package", f"{record.name}.mlpackage, {record.package_bytes:,} bytes ({file.bytes:,} zipped)"),
+        ("Package", f"{record.name}.mlpackage, {record.package_bytes:,} bytes ({file.bytes:,} zipped){compact}"),
         ("sha256 of the zip", f"`{file.sha256}`"),
         ("Runs on", f"iOS {record.min_ios} or later, compute units {record.compute_units}"),
         ("Arithmetic", f"{record.compute}{', experimental' if record.is_experimental else ''}"),

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sr_core.coreml.proof import check_figures, floors_for
 from sr_core.errors import ModelError, OptionError, PackageError, UnknownModelError
-from zoo.release import CoreMLRecord, FileRecord, Release
+from zoo.release import CompressionRecord, CoreMLRecord, FileRecord, Release
 
 __all__ = [
     "BUILTIN",
@@ -30,7 +30,7 @@ __all__ = [
     "save_manifest",
 ]
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 HOME: Final = Path(__file__).parent
 MANIFEST_PATH: Final = HOME / "manifest.json"
 BUILTIN: Final = HOME / "builtin"
@@ -223,8 +223,25 @@ def _check(record: Mapping[str, Any], release: Release) -> None:
         raise ModelError(f"The manifest must list exactly one weight file for {release.id}.")
     if formats.count("mlpackage.zip") != (release.coreml is not None):
         raise ModelError(f"The manifest must list a Core ML package for {release.id} just where it describes one.")
+    if release.compression is not None:
+        _check_compression(release, release.compression)
     if release.coreml is not None:
         _check_proof(release, release.coreml)
+
+
+def _check_compression(release: Release, done: CompressionRecord) -> None:
+    """Refuses a record of compression that cannot be followed, or that tells of another way of storing the weights."""
+    is_selective = done.method == "selective"
+    needs_pictures = done.method in ("selective", "mixed-bit")
+    if (done.measure is not None) != is_selective or (done.calibration is not None) != needs_pictures:
+        raise ModelError(
+            f"The manifest must say for {release.id} what was measured and on which pictures, just where its method "
+            f"{done.method} needs that."
+        )
+    if (done.is_repaired or done.finetune is not None) and not is_selective:
+        raise ModelError(f"The manifest says that {release.id} was repaired or taught, but not that it was pruned.")
+    if (done.method == "mixed-bit") != (release.variant.precision == "mixed-bit"):
+        raise ModelError(f"The manifest says {done.method} of {release.id}, which is {release.variant.precision}.")
 
 
 def _check_proof(release: Release, record: CoreMLRecord) -> None:

@@ -15,6 +15,8 @@ from sr_core.spec import Variant
 __all__ = [
     "AUTHOR",
     "LICENSE",
+    "CalibrationRecord",
+    "CompressionMethod",
     "CompressionRecord",
     "CoreMLRecord",
     "CostRecord",
@@ -22,9 +24,11 @@ __all__ = [
     "FeatureRecord",
     "FileFormat",
     "FileRecord",
+    "FinetuneRecord",
     "HashRecord",
     "LicenseRecord",
     "Metric",
+    "NumbersPerBlock",
     "ProofRecord",
     "Release",
     "SpeedRecord",
@@ -36,6 +40,9 @@ AUTHOR: Final = "pocket-super-resolution"
 LICENSE: Final = "Apache-2.0"
 
 FileFormat: TypeAlias = Literal["safetensors", "mlpackage.zip"]
+CompressionMethod: TypeAlias = Literal["heads-l1", "magnitude-l1", "selective", "quantize", "mixed-bit"]
+NumbersPerBlock: TypeAlias = tuple[tuple[tuple[int, ...], ...], ...]
+"""Numbers of heads or of hidden units, for each block of each stage; they are counted from 0."""
 Bytes: TypeAlias = Annotated[int, Field(ge=1)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -133,22 +140,75 @@ class LicenseRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompressionRecord:
-    """What was done to the parent's weights, completely enough to do it again; nothing in it is random.
+class CalibrationRecord:
+    """The pictures on which it was measured what a weight is worth.
 
     Attributes:
-        method: ``heads-l1`` removes attention heads, ``magnitude-l1`` sets single weights to zero, ``quantize`` only
-            stores them coarser.
-        amount: Heads removed from each block, or the share of the linear weights set to zero; 0 for ``quantize``.
-        parent_sha256: The parent's weight file.
-        removed_heads: The heads that are gone, by their number in the parent, for each block of each stage; empty for
-            other methods.
+        photos: Where they are from, in words.
+        tiles: How many there are.
+        side: Side of one, in low-resolution pixels.
+        sha256: Which exactly: of all their values.
     """
 
-    method: Literal["heads-l1", "magnitude-l1", "quantize"]
+    photos: str
+    tiles: Annotated[int, Field(ge=1)]
+    side: Annotated[int, Field(ge=1)]
+    sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneRecord:
+    """How the family's whole network taught a pruned one; no original of a photo is ever shown to it.
+
+    Attributes:
+        steps: Steps of that training.
+        photos: The unlabeled photos and their source, in words.
+        recipe: The other options of the run, in one phrase.
+        seed: Of the crops.
+    """
+
+    steps: Annotated[int, Field(ge=1)]
+    photos: str
+    recipe: str
+    seed: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressionRecord:
+    """What was done to the parent's weights, completely enough to do it again; nothing but ``finetune`` is random.
+
+    A distilled release began from the weights of a pruned one, which is its parent. It repeats that one's record, and
+    adds ``finetune``.
+
+    Attributes:
+        method: ``heads-l1`` removes attention heads and ``magnitude-l1`` sets single weights to zero, both by size;
+            ``selective`` removes heads and hidden units by what that is measured to cost; ``quantize`` only stores
+            weights coarser, all alike; ``mixed-bit`` stores each layer as coarsely as it bears.
+        amount: Heads removed from each block (``heads-l1``), share of the linear weights set to zero
+            (``magnitude-l1``), share of ``measure`` that was to go (``selective``), most bytes of the unzipped package
+            (``mixed-bit``); 0 for ``quantize``.
+        parent_sha256: The parent's weight file.
+        removed_heads: The heads that are gone, by their number in the parent; empty for methods that remove none.
+        removed_units: The hidden units of the MLPs that are gone, likewise.
+        removed_stages: The stages that are gone with everything in them, by their number in the parent, counted from 0.
+        removed_stages: The stages that are gone with everything in them, which the two above name as well.
+        measure: What ``amount`` is a share of, in ``selective``; None for other methods.
+        is_repaired: Whether what is left was solved for anew by least squares, so that it does what all did.
+        calibration: On which pictures that was measured and solved; None where none was needed.
+        finetune: How it was distilled after that; None when it was not.
+    """
+
+    method: CompressionMethod
     amount: Annotated[float, Field(ge=0)]
     parent_sha256: Sha256
-    removed_heads: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    removed_heads: NumbersPerBlock = ()
+    removed_units: NumbersPerBlock = ()
+    removed_stages: tuple[int, ...] = ()
+    removed_stages: tuple[Count, ...] = ()
+    measure: Literal["parameters", "macs", "milliseconds"] | None = None
+    is_repaired: bool = False
+    calibration: CalibrationRecord | None = None
+    finetune: FinetuneRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +313,7 @@ class CoreMLRecord:
         exporter: What wrote it.
         proof: What was proven of it.
         devices: Times measured on devices; empty until somebody who has one adds them.
+        compact_bias: Whether position biases are stored once as their tables and spread in the graph.
     """
 
     name: ClassName
@@ -274,6 +335,7 @@ class CoreMLRecord:
     exporter: str
     proof: ProofRecord
     devices: tuple[DeviceRecord, ...] = ()
+    compact_bias: bool = False
 
     def plain_tiling(self) -> Tiling:
         """Returns how an app tiles with this package, as upscaling takes it."""

@@ -29,8 +29,8 @@ def test_a_release_is_found_by_its_id_and_the_first_is_the_default(manifest: Man
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda d: d.update(schema=1), "schema number 1; this version reads only 2"),
-        (lambda d: d.update(schema=3), "schema number 3; this version reads only 2"),
+        (lambda d: d.update(schema=2), "schema number 2; this version reads only 3"),
+        (lambda d: d.update(schema=4), "schema number 4; this version reads only 3"),
         (lambda d: d.update(releases=[]), "at least one release"),
         (lambda d: d["releases"].append(d["releases"][0]), "no id twice"),
         (
@@ -170,7 +170,7 @@ class TestSchema:
         assert [one["type"] for one in record["resources"]] == ["safetensors", "mlpackage"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 2}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 3}'])
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(text)

@@ -4,67 +4,43 @@ Every stage is a function of the records and of the files it starts from, so a s
 is already there for the same weights is not made again; an interrupted build goes on where it stopped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from itertools import islice, product
+from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sr_core.arch.swinir import SwinIR
-from sr_core.arch.weights import load_weights
-from sr_core.compress.cost import count_parameters
-from sr_core.compress.heads import prune_heads
-from sr_core.compress.magnitude import prune_magnitude, weight_sparsity
-from sr_core.compress.quantize import quantize
 from sr_core.coreml.package import SUFFIX, CoreMLCompute
-from sr_core.coreml.verify import Tiles
 from sr_core.errors import ModelError, OptionError, PackageError
-from sr_core.infer.model import LoadedModel
-from sr_core.infer.tiles import Tiling, plan_tiles
-from sr_core.infer.window_engine import WindowEngine
+from sr_core.infer.tiles import Tiling
 from zoo.card import compression_text
-from zoo.files import EmbeddedFiles
 from zoo.manifest import BUILTIN, Manifest, load_manifest
 from zoo.release import (
     CompressionRecord,
     CoreMLRecord,
     CostRecord,
     FileRecord,
-    ProofRecord,
     Release,
     TilingRecord,
 )
+from zoo.workshop.calibration import CalibrationOptions
+from zoo.workshop.derivation import Derivation, Derived, Means
+from zoo.workshop.distill import DistillOptions
 from zoo.workshop.evaluate import evaluate, summarize
+from zoo.workshop.inspection import Inspection
 from zoo.workshop.packages import (
     FOLDER,
     TOOL,
-    Networks,
     PackageOptions,
-    cut_tiles,
     exporter,
+    has_compact_bias,
     make_package,
-    prove_again,
-    tiles_sha256,
 )
-from zoo.workshop.photos import PhotoPair, read_photos, validation_pairs
 from zoo.workshop.plans import PlannedVariant, plan
 from zoo.workshop.records import change_manifest, cost_record, put_metrics, store_release, store_weights
-from zoo.workshop.seams import SEAM_LIMIT, largest_seam
+from zoo.workshop.stock import Stock
 
-__all__ = ["BuildOptions", "Report", "build", "export_again", "verify", "whole_releases"]
-
-SEAM_CROP: Final = 320
-"""Longest side of the middle of each photo that is looked at: larger than a tile of the page."""
-
-TOLERANCE_DB: Final = 0.5
-"""How far a proof may differ on another processor, which may add in another order."""
-
-PHOTOS: Final = 8
-"""Photos that are looked at."""
+__all__ = ["BuildOptions", "Report", "build", "whole_releases"]
 
 
 class Report(Protocol):
@@ -79,10 +55,14 @@ class BuildOptions:
 
     Attributes:
         home: Folder of ``manifest.json`` and ``builtin``.
-        photos: Folder of photos: tiles of them prove packages, and the first one shows seams.
+        photos: Folder of photos: tiles of them prove packages, and the first one shows seams. What must be calibrated
+            is calibrated on them where no others are named.
         datasets: Benchmark folders to score on; on others, scores of unchanged weights stay.
         heads: Numbers of heads to remove, instead of those of the family's plan.
         package: How packages are made.
+        calibration: Named photos to calibrate on, or None; see :class:`zoo.workshop.derivation.Means`.
+        finetune: How networks are distilled, or None for not at all: what is there already, stays.
+        runs: Folder for unfinished distillations, or None.
         is_fresh: Whether to make everything again.
     """
 
@@ -91,6 +71,9 @@ class BuildOptions:
     datasets: tuple[Path, ...] = ()
     heads: tuple[int, ...] | None = None
     package: PackageOptions = field(default_factory=PackageOptions)
+    calibration: CalibrationOptions | None = None
+    finetune: DistillOptions | None = None
+    runs: Path | None = None
     is_fresh: bool = False
 
 
@@ -126,14 +109,27 @@ def build(options: BuildOptions, family: str | None, report: Report) -> Manifest
         planned = plan(whole.variant, options.heads)
         builder = _Builder(options, whole)
         builder.check()
-        stages = (builder.weigh, builder.pack, builder.show_seams, builder.score)
-        for i, (one, stage) in enumerate(product(planned, stages)):
-            release, words = stage(one)
-            store_release(options.home, release.id, partial(_with_measured, release))
-            report(release.id, words, done=i + 1, total=len(planned) * len(stages))
+        _build_family(builder, planned, report)
     manifest = change_manifest(options.home, _in_order)
     _sweep(options.home, manifest, report)
     return manifest
+
+
+def _build_family(builder: "_Builder", planned: Sequence[PlannedVariant], report: Report) -> None:
+    stages = (builder.pack, builder.show_seams, builder.score)
+    steps, total = 1 + len(stages), len(planned) * (1 + len(stages))
+    for i, one in enumerate(planned):
+        release_id = one.id(builder.whole.variant)
+        made, words = builder.weigh(one, partial(report, release_id, done=i * steps, total=total))
+        if made is None:
+            report(release_id, words, done=(i + 1) * steps, total=total)
+            continue
+        builder.store(made)
+        report(release_id, words, done=i * steps + 1, total=total)
+        for j, stage in enumerate(stages):
+            release, words = stage(one)
+            builder.store(release)
+            report(release_id, words, done=i * steps + j + 2, total=total)
 
 
 def _with_measured(release: Release, now: Release | None) -> Release:
@@ -143,56 +139,22 @@ def _with_measured(release: Release, now: Release | None) -> Release:
     return replace(release, speed=now.speed, metrics=put_metrics(now, release.metrics).metrics)
 
 
-def export_again(
-    options: BuildOptions, release: Release, compute: CoreMLCompute, folder: Path
-) -> tuple[FileRecord, CoreMLRecord]:
-    """Returns the records of a package that is made of a listed release, in another arithmetic or for another tile.
-
-    Args:
-        options: Where the zoo is, which photos prove the package, and its tile.
-        release: The release; its record stays as it is.
-        compute: Number format of the arithmetic.
-        folder: Where the package goes, into a folder ``coreml``.
-
-    Raises:
-        PackageError: It does not pass a gate.
-        OptionError: It cannot be exported here.
-    """
-    builder = _Builder(options, release)
-    return builder.make(release, compute, folder)
-
-
-def verify(options: BuildOptions, release: Release, record: CoreMLRecord) -> tuple[ProofRecord, bool]:
-    """Returns what is found when a listed package is run again, and whether that was on the recorded tiles.
-
-    Raises:
-        PackageError: The file is not the listed one, does not pass a gate, or what is found on the recorded tiles is
-            not what is recorded.
-        ModelError: The release before quantization is not listed.
-    """
-    found = _Builder(options, release).prove(release, record)
-    if found.tiles_sha256 != record.proof.tiles_sha256:
-        return found, False
-    for name in ("gate_a_db", "gate_b_db", "gate_b_saturated_db", "gate_b_black_db", "screen_db", "max_lsb"):
-        listed_value, found_value = (getattr(one, name) for one in (record.proof, found))
-        if listed_value is None or found_value is None:
-            is_equal = listed_value == found_value
-        else:
-            is_equal = abs(listed_value - found_value) <= (0 if name == "max_lsb" else TOLERANCE_DB)
-        if not is_equal:
-            raise PackageError(
-                f"The manifest says {listed_value} as the {name} of {record.name}, but {found_value} was found."
-            )
-    return found, True
-
-
 class _Builder:
     """The stages for the variants of one family; each one takes the release as it stands and returns the next form."""
 
     def __init__(self, options: BuildOptions, whole: Release) -> None:
-        self._options, self._whole = options, whole
-        self._folder = options.home / BUILTIN.name
-        self._files = EmbeddedFiles(self._folder)
+        self.whole = whole
+        self._options = options
+        self._stock = Stock(options.home)
+        self._inspection = Inspection(options.photos, options.datasets, whole.variant.spec.scale)
+        means = Means(
+            photos=options.photos,
+            calibration=options.calibration,
+            finetune=options.finetune,
+            runs=options.runs,
+            tile=options.package.tile,
+        )
+        self._derivation = Derivation(means, whole, self._stock)
 
     def check(self) -> None:
         """Refuses before any work what would be refused after it.
@@ -200,40 +162,50 @@ class _Builder:
         Raises:
             OptionError: There are no photos, they are too small, or a benchmark folder does not serve.
         """
-        self._tiles(self._options.package.tile)
-        _ = self._datasets
+        self._inspection.tiles(self._options.package.tile)
+        _ = self._inspection.datasets
 
-    def weigh(self, planned: PlannedVariant) -> tuple[Release, str]:
-        """Returns the release with its weight file, made from its parent's."""
-        variant = planned.variant(self._whole.variant)
-        if variant == self._whole.variant:
-            return replace(self._whole, cost=cost_record(variant.spec, variant.spec)), "the whole network"
-        parent = self._parent(planned)
-        removes = planned.method if planned.precision is None else None
-        record = CompressionRecord(
-            method=removes or "quantize",
-            amount=planned.amount if removes else 0,
-            parent_sha256=parent.weights.sha256,
-        )
-        module, record = self._compressed(self._module(parent), planned, record)
-        zeros = 0
-        if planned.method == "magnitude-l1":
-            zeros = round(weight_sparsity(module).parameters * count_parameters(module.spec).total)
-        variant = replace(variant, spec=module.spec)
-        before = self._stored(variant.id)
-        cost = cost_record(module.spec, self._whole.variant.spec, zeros)
-        if before and before.compression == record and self._is_there(before, before.weights):
-            return self._described(before, planned, cost), "weights are there"
-        file = store_weights(module, variant, self._whole.training, self._folder)
+    def store(self, release: Release) -> None:
+        """Puts a release into the manifest, with what others may have measured of it meanwhile."""
+        store_release(self._options.home, release.id, partial(_with_measured, release))
+
+    def weigh(self, planned: PlannedVariant, report: Callable[[str], None]) -> tuple[Release | None, str]:
+        """Returns the release with its weight file, made from its parent's, or None where it is left out."""
+        whole = self.whole.variant
+        if planned.id(whole) == self.whole.id:
+            return replace(self.whole, cost=cost_record(whole.spec, whole.spec)), "the whole network"
+        origin, before = planned.origin, self._stock.find(planned.id(whole))
+        parent = self.whole if origin is None else self._stock.find(origin.id(whole))
+        if parent is None:
+            return None, "left out, because what it is made from is not there"
+        wanted = self._derivation.wanted(planned, parent, before)
+        if before is not None and self._stock.has(before, before.weights):
+            obstacle = self._derivation.obstacle(wanted, parent, before)
+            if obstacle or (not self._options.is_fresh and wanted is not None and _agree(before.compression, wanted)):
+                words = f"weights are there; {obstacle}" if obstacle else "weights are there"
+                return self._described(before, planned, before.cost), words
+        if wanted is None:
+            return None, "left out, because it is distilled only with --finetune"
+        return self._weighed(planned, parent, before, self._derivation.derive(planned, wanted, parent, report))
+
+    def _weighed(
+        self, planned: PlannedVariant, parent: Release, before: Release | None, derived: Derived
+    ) -> tuple[Release, str]:
+        """Returns the release of a network that was made, with its weight file written."""
+        module, whole = derived.module, self.whole
+        variant = replace(planned.variant(whole.variant, derived.formats), spec=module.spec)
+        cost = cost_record(module.spec, whole.variant.spec, derived.zeros)
+        file = store_weights(module, variant, whole.training, self._stock.folder)
         if before and before.weights.sha256 == file.sha256:  # made again, and nothing changed
-            return self._described(replace(before, compression=record), planned, cost), "the same weights again"
+            same = replace(before, compression=derived.record, parent=parent.id)
+            return self._described(same, planned, cost), "the same weights again"
         release = replace(
-            self._whole,
+            whole,
             variant=variant,
             parent=parent.id,
-            compression=record,
+            compression=derived.record,
             files=(file,),
-            tiling=_unmeasured(self._whole.tiling),
+            tiling=_unmeasured(whole.tiling),
             metrics=(),
             speed=None,
             coreml=None,
@@ -241,18 +213,34 @@ class _Builder:
         return self._described(release, planned, cost), f"weights of {file.bytes:,} bytes"
 
     def pack(self, planned: PlannedVariant) -> tuple[Release, str]:
-        """Returns the release with its Core ML package, proven, or without one where none is planned."""
+        """Returns the release with its Core ML package, proven, or without one where none is planned.
+
+        Raises:
+            PackageError: It does not pass a gate, or takes more bytes than were planned.
+        """
         release, options = self._current(planned), self._options.package
         listed = release.coreml
         if planned.package is None:
             return replace(release, files=(release.weights,), coreml=None), "no package planned"
         if listed is not None and release.package is not None and self._is_there(release, release.package):
-            wanted = (planned.package, options.tile, options.overlap, exporter(), TOOL, self._tiles_sha256)
-            proof = listed.proof
-            there = (listed.compute, listed.tile, listed.overlap, listed.exporter, proof.tool, proof.tiles_sha256)
-            if wanted == there:
+            tiles = self._inspection.tiles_sha256(options.tile)
+            is_compact = has_compact_bias(release.variant)
+            wanted = (planned.package, options.tile, options.overlap, is_compact, exporter(), TOOL, tiles)
+            if wanted == _ways(listed):
                 return release, "package is there"
-        file, record = self.make(release, planned.package, self._folder)
+        file, record = make_package(
+            release,
+            self._stock.networks(release),
+            self._inspection.tiles(options.tile),
+            compute=planned.package,
+            options=options,
+            folder=self._stock.folder,
+        )
+        if planned.package_budget and record.package_bytes > planned.package_budget:
+            raise PackageError(
+                f"The package of {release.id} takes {record.package_bytes:,} bytes, more than the "
+                f"{planned.package_budget:,} that were planned."
+            )
         seam, data = self._seam(release, record.plain_tiling())
         record = replace(record, seam_max=seam, seam_data=data)
         words = f"package of {record.package_bytes:,} bytes, gate A {record.proof.gate_a_db:.1f} dB"
@@ -261,31 +249,6 @@ class _Builder:
             record = replace(record, devices=listed.devices if is_same else ())
             words += "" if is_same else "; times on devices were of another package and are dropped"
         return replace(release, files=(release.weights, file), coreml=record), words
-
-    def make(self, release: Release, compute: CoreMLCompute, folder: Path) -> tuple[FileRecord, CoreMLRecord]:
-        """Returns the records of a new package of a release, proven, in ``folder``."""
-        options = self._options.package
-        return make_package(
-            release,
-            self._networks(release),
-            self._tiles(options.tile),
-            compute=compute,
-            options=options,
-            folder=folder,
-        )
-
-    def prove(self, release: Release, record: CoreMLRecord) -> ProofRecord:
-        """Returns what is found when a listed package is run again."""
-        package = release.package
-        if package is None:
-            raise ModelError(f"The release {release.id} has no package.")
-        return prove_again(
-            release,
-            record,
-            self._files.path_of(package, release.id),
-            self._networks(release),
-            self._tiles(record.tile),
-        )
 
     def show_seams(self, planned: PlannedVariant) -> tuple[Release, str]:
         """Returns the release with the largest seam difference of its tiles, which are those of the whole network."""
@@ -300,33 +263,24 @@ class _Builder:
         """Returns the release with its scores on every data set that was given."""
         release = self._current(planned)
         scale, scored = release.variant.spec.scale, list[str]()
-        for folder, pairs in self._datasets:
-            if release.metric(folder.name) is None or self._options.is_fresh:
-                scores = list(evaluate(self._model(release), pairs))
-                release = put_metrics(release, summarize(scores, dataset=folder.name, border=scale))
-                scored.append(folder.name)
+        for name, pairs in self._inspection.datasets:
+            if release.metric(name) is None or self._options.is_fresh:
+                scores = list(evaluate(self._stock.model(release), pairs))
+                release = put_metrics(release, summarize(scores, dataset=name, border=scale))
+                scored.append(name)
         return release, f"scored on {', '.join(scored)}" if scored else "no new scores"
-
-    def _compressed(
-        self, module: SwinIR, planned: PlannedVariant, record: CompressionRecord
-    ) -> tuple[SwinIR, CompressionRecord]:
-        match record.method:
-            case "heads-l1":
-                module, removed = prune_heads(module, int(record.amount))
-                record = replace(record, removed_heads=removed)
-            case "magnitude-l1":
-                module = prune_magnitude(module, record.amount)
-            case "quantize":
-                module = quantize(module, planned.precision or self._whole.variant.precision)
-        return module, record
 
     def _described(self, release: Release, planned: PlannedVariant, cost: CostRecord) -> Release:
         """Returns the release with what its plan and its whole network say of it, and not its measurements."""
-        whole, tiling = self._whole, release.tiling
+        whole, tiling = self.whole, release.tiling
         if _unmeasured(tiling) != _unmeasured(whole.tiling):
             tiling = _unmeasured(whole.tiling)
-        removed = next((one for one in self._releases() if one.id == release.parent), whole)
-        done = [compression_text(one) for one in (removed, release) if one.compression is not None]
+        chain = [release, *self._stock.ancestors(release)]
+        # What was distilled repeats what was removed from the one that it began from.
+        told = [
+            one for later, one in zip((None, *chain), chain, strict=False) if later is None or not _is_taught(later)
+        ]
+        done = [compression_text(one) for one in reversed(told)]
         return replace(
             release,
             label=f"{whole.label}, {planned.words}",
@@ -341,97 +295,39 @@ class _Builder:
             tiling=tiling,
         )
 
-    def _parent(self, planned: PlannedVariant) -> Release:
-        """Returns what a variant is made from: the float16 variant of the same shape, or the whole network."""
-        same_shape = replace(planned, precision=None).variant(self._whole.variant)
-        if planned.precision is None or same_shape == self._whole.variant:
-            return self._whole
-        parent = self._stored(same_shape.id)
-        if parent is None:
-            raise ModelError(f"The variant {same_shape.id} must be built first.")
-        return parent
-
-    def _networks(self, release: Release) -> Networks:
-        own = self._module(release)
-        done = release.compression
-        if done is None or done.method != "quantize" or release.parent is None:
-            return Networks(own=own, original=own, original_id=release.id)
-        parent = self._stored(release.parent)
-        if parent is None:
-            raise ModelError(f"The release {release.parent}, from which {release.id} was made, is not listed.")
-        return Networks(own=own, original=self._module(parent), original_id=parent.id)
-
     def _current(self, planned: PlannedVariant) -> Release:
-        release_id = planned.variant(self._whole.variant).id
-        release = self._stored(release_id)
+        release_id = planned.id(self.whole.variant)
+        release = self._stock.find(release_id)
         if release is None:
             raise ModelError(f"The variant {release_id} has no weights yet.")
         return release
 
-    def _releases(self) -> tuple[Release, ...]:
-        return load_manifest(self._options.home / "manifest.json").releases
-
-    def _stored(self, release_id: str) -> Release | None:
-        return next((release for release in self._releases() if release.id == release_id), None)
-
     def _is_there(self, release: Release, file: FileRecord) -> bool:
         """Returns whether a file is the listed one and need not be made again."""
-        try:
-            self._files.path_of(file, release.id)
-        except ModelError:
-            return False
-        return not self._options.is_fresh
-
-    def _module(self, release: Release) -> SwinIR:
-        return load_weights(self._files.path_of(release.weights, release.id), release.variant)
-
-    def _model(self, release: Release) -> LoadedModel:
-        engine = WindowEngine(self._module(release), "float32")
-        return LoadedModel(id=release.id, engine=engine, tiling=release.tiling.plain())
-
-    def _tiles(self, tile: int) -> Tiles:
-        """Returns what packages of a tile are proven on."""
-        for name, crop in self._crops:
-            if min(crop.shape[:2]) < tile:
-                raise OptionError(f"The photo {name} is smaller than a tile of {tile} pixels.")
-        name = f"{len(self._crops)} photos in {self._options.photos.name}"
-        return cut_tiles([crop for _, crop in self._crops], tile, name)
-
-    @cached_property
-    def _tiles_sha256(self) -> str:
-        return tiles_sha256(self._tiles(self._options.package.tile))
+        return not self._options.is_fresh and self._stock.has(release, file)
 
     def _seam(self, release: Release, tiling: Tiling) -> tuple[float | None, str]:
-        """Returns the largest seam difference on the first photo, and what that is; None where one tile covers it.
+        return self._inspection.seam(self._stock.model(release), release.variant.spec.window, tiling)
 
-        Raises:
-            OptionError: It is larger than :data:`zoo.workshop.seams.SEAM_LIMIT`.
-        """
-        name, crop = self._crops[0]
-        height, width = crop.shape[:2]
-        if plan_tiles(height, width, release.variant.spec.window, tiling).tiles == 1:
-            return None, ""
-        seam = round(largest_seam(self._model(release), [crop], tiling), 4)
-        if seam > SEAM_LIMIT:
-            raise OptionError(
-                f"Tiles of {tiling.tile} pixels with an overlap of {tiling.overlap} show seams of {seam}/255 in "
-                f"{release.id}; a larger overlap is needed."
-            )
-        return seam, f"the middle {width} x {height} pixels of {name}"
 
-    @cached_property
-    def _crops(self) -> list[tuple[str, NDArray[np.uint8]]]:
-        """The names of the photos, and their middle (H, W, 3) of at most ``SEAM_CROP`` a side."""
-        crops: list[tuple[str, NDArray[np.uint8]]] = []
-        for name, photo in islice(read_photos(self._options.photos), PHOTOS):
-            top, left = (max(side - SEAM_CROP, 0) // 2 for side in photo.shape[:2])
-            crops.append((name, photo[top : top + SEAM_CROP, left : left + SEAM_CROP]))
-        return crops
+def _agree(done: CompressionRecord | None, wanted: CompressionRecord) -> bool:
+    """Returns whether a variant was made as it is wanted; what was removed follows from how."""
+    return done is not None and _how(done) == _how(wanted)
 
-    @cached_property
-    def _datasets(self) -> Sequence[tuple[Path, list[PhotoPair]]]:
-        scale = self._whole.variant.spec.scale
-        return [(folder, validation_pairs(folder, scale=scale)) for folder in self._options.datasets]
+
+def _how(record: CompressionRecord) -> CompressionRecord:
+    return replace(record, removed_heads=(), removed_units=(), removed_stages=())
+
+
+def _is_taught(release: Release) -> bool:
+    return release.compression is not None and release.compression.finetune is not None
+
+
+def _ways(record: CoreMLRecord) -> tuple[CoreMLCompute, int, int, bool, str, str, str]:
+    """Returns what tells whether a package would be made again as it is."""
+    proof = record.proof
+    ways = (record.compute, record.tile, record.overlap, record.compact_bias, record.exporter)
+    return (*ways, proof.tool, proof.tiles_sha256)
 
 
 def _unmeasured(tiling: TilingRecord) -> TilingRecord:
@@ -455,7 +351,7 @@ def _in_order(manifest: Manifest | None) -> Manifest:
     def place(release: Release) -> tuple[int, int]:
         family = release.variant.family
         whole = next(one for one in manifest.releases if one.variant.family == family)
-        ids = [one.variant(whole.variant).id for one in plan(whole.variant)]
+        ids = [one.id(whole.variant) for one in plan(whole.variant)]
         return families.index(family), ids.index(release.id) if release.id in ids else len(ids)
 
     return Manifest(releases=tuple(sorted(manifest.releases, key=place)))

@@ -14,25 +14,29 @@ from sr_core.arch.build import build as build_network
 from sr_core.arch.weights import load_official, load_weights, read_note
 from sr_core.compress.cost import count_bytes
 from sr_core.errors import OptionError
-from sr_core.infer.window_engine import fast_compute
+from sr_core.infer.window_engine import fast_compute, resolve_compute
 from sr_core.spec import Variant
 from zoo.card import release_table
 from zoo.catalogue import load_model
 from zoo.files import EmbeddedFiles
 from zoo.manifest import BUILTIN, HOME, load_manifest
 from zoo.release import ProofRecord, Release, SpeedRecord, TrainingRecord
-from zoo.workshop.build import BuildOptions, build, export_again, verify
+from zoo.workshop.build import BuildOptions, build, whole_releases
+from zoo.workshop.calibration import CalibrationOptions
 from zoo.workshop.device import run_bench_device
+from zoo.workshop.distill import DistillOptions
 from zoo.workshop.evaluate import Score, evaluate, summarize
 from zoo.workshop.grow import grow_from
 from zoo.workshop.official import AUTHOR, download, official, official_of_file
 from zoo.workshop.packages import PackageOptions
 from zoo.workshop.photos import read_photos, validation_pairs
+from zoo.workshop.proving import ProvingOptions, export_again, verify
 from zoo.workshop.publish import run_publish
 from zoo.workshop.recipes import recipe
 from zoo.workshop.records import new_release, put_metrics, store_release, store_weights
 from zoo.workshop.seams import choose_overlap
 from zoo.workshop.speed import time_models
+from zoo.workshop.sweep import TECHNIQUES, SweepOptions, sweep, time_points
 from zoo.workshop.train import TrainOptions, train
 
 __all__ = [
@@ -45,6 +49,7 @@ __all__ = [
     "run_release",
     "run_seams",
     "run_speed",
+    "run_study",
     "run_train",
     "run_verify",
 ]
@@ -171,6 +176,9 @@ def run_build(options: argparse.Namespace) -> None:
                 datasets=tuple(options.data),
                 heads=None if options.heads is None else tuple(options.heads),
                 package=PackageOptions(tile=options.tile),
+                calibration=_calibration_options(options),
+                finetune=_distill_options(options),
+                runs=options.runs,
                 is_fresh=options.fresh,
             ),
             options.family,
@@ -179,9 +187,66 @@ def run_build(options: argparse.Namespace) -> None:
     print(release_table([one for one in manifest.releases if options.family in (None, one.variant.family)]))
 
 
+def run_study(options: argparse.Namespace) -> None:
+    """Measures what each technique makes of a family's whole network, and writes it into the study."""
+    [whole, *_] = whole_releases(load_manifest(options.home / "manifest.json"), options.family)
+    plan = SweepOptions(
+        home=options.home,
+        datasets=tuple(options.data),
+        calibration=_calibration_options(options) or CalibrationOptions(photos=options.photos),
+        shares=tuple(percent / 100 for percent in options.shares),
+        techniques=tuple(options.techniques or TECHNIQUES),
+        finetune=_distill_options(options),
+        runs=options.runs,
+        keep=options.keep,
+        compute=resolve_compute(options.compute),
+        is_fresh=options.fresh,
+    )
+    study = sweep(plan, whole, lambda words: print(words, flush=True))
+    if options.machine:
+        study = time_points(plan, whole, options.machine, side=options.side, rounds=options.rounds)
+        for point in study.points:
+            if point.speed is not None:
+                print(f"{point.technique:20} {point.words:40} {point.speed.seconds_per_megapixel:6.2f} s/MP")
+    print(f"{len(study.points)} points of {study.whole} are in {plan.study_path}")
+
+
+def _calibration_options(options: argparse.Namespace) -> CalibrationOptions | None:
+    """Returns on what is calibrated, or None where nothing is named."""
+    if options.calibration is None:
+        return None
+    return CalibrationOptions(
+        photos=options.calibration,
+        cell=options.cell,
+        tiles=options.calibration_tiles,
+        words=options.calibration_words,
+    )
+
+
+def _distill_options(options: argparse.Namespace) -> DistillOptions | None:
+    """Returns how networks are distilled, or None where that is not asked for."""
+    if not options.finetune:
+        return None
+    if options.finetune_photos is None:
+        raise OptionError("--finetune needs photos: name their folder with --finetune-photos.")
+    named = {
+        "steps": options.finetune_steps,
+        "batch": options.finetune_batch,
+        "patch": options.finetune_patch,
+        "learning_rate": options.finetune_rate,
+        "optimizer": options.finetune_optimizer,
+        "pool": options.finetune_pool,
+        "seed": options.finetune_seed,
+    }
+    plain = DistillOptions(
+        photos=options.finetune_photos, cell=options.cell, words=options.finetune_words, threads=options.threads
+    )
+    return replace(plain, **{name: value for name, value in named.items() if value is not None})
+
+
 def run_export(options: argparse.Namespace) -> None:
     """Makes one package of a model in any arithmetic and tile, proves it, and prints what was found."""
-    maker = BuildOptions(home=options.home, photos=options.photos, package=PackageOptions(tile=options.tile))
+    maker = ProvingOptions(home=options.home, photos=options.photos, package=PackageOptions(tile=options.tile))
     release = load_manifest(options.home / "manifest.json").release(options.id)
     file, record = export_again(maker, release, options.compute, options.out)
     print(f"{options.out / file.path}: {record.package_bytes:,} bytes, {file.bytes:,} zipped, sha256 {file.sha256}")
@@ -190,7 +255,7 @@ def run_export(options: argparse.Namespace) -> None:
 
 def run_verify(options: argparse.Namespace) -> None:
     """Runs the gates again on one package, or on all that are listed."""
-    maker = BuildOptions(home=options.home, photos=options.photos)
+    maker = ProvingOptions(home=options.home, photos=options.photos)
     manifest = load_manifest(options.home / "manifest.json")
     releases = [manifest.release(options.id)] if options.id else list(manifest.releases)
     for release in releases:

@@ -24,6 +24,7 @@ from sr_core.coreml.package import INPUT, OUTPUT, SUFFIX, CoreMLCompute, package
 from sr_core.coreml.proof import INTERPRETER, Proof, check, floors_for
 from sr_core.coreml.reference import Rewriting
 from sr_core.coreml.verify import Subject, Tiles, gate_c, proof_tiles, prove
+from sr_core.spec import Variant
 from zoo.release import CoreMLRecord, FeatureRecord, FileRecord, HashRecord, ProofRecord, Release
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "PackageOptions",
     "cut_tiles",
     "exporter",
+    "has_compact_bias",
     "make_package",
     "prove_again",
     "tiles_sha256",
@@ -111,6 +113,11 @@ def exporter() -> str:
     return f"{EXPORTER}, coremltools {version('coremltools')}"
 
 
+def has_compact_bias(variant: Variant) -> bool:
+    """Returns whether a variant's package has each position bias once, as its table: where every byte counts."""
+    return variant.precision == "mixed-bit"
+
+
 def make_package(
     release: Release,
     networks: Networks,
@@ -137,7 +144,11 @@ def make_package(
     window = release.variant.spec.window
     natural = torch.from_numpy(tiles.natural).permute(0, 3, 1, 2).float() / 255.0
     plan = PackagePlan(
-        variant=release.variant, compute=compute, tile=options.tile, rescale=rescale_exponent(networks.own, natural)
+        variant=release.variant,
+        compute=compute,
+        tile=options.tile,
+        rescale=rescale_exponent(networks.own, natural),
+        compact_bias=has_compact_bias(release.variant),
     )
     text = PackageText(
         author=release.author, license=release.license, version=__version__, overlap=options.overlap, margin=window
@@ -228,6 +239,7 @@ def _record(exported: ExportedPackage, proof: ProofRecord, options: PackageOptio
         is_experimental=exported.plan.is_experimental,
         exporter=exporter(),
         proof=proof,
+        compact_bias=exported.plan.compact_bias,
     )
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sr_core.errors import OptionError
 
-__all__ = ["PairBatches", "PhotoPair", "load_pairs", "read_photos", "read_rgb", "validation_pairs"]
+__all__ = ["PairBatches", "PhotoPair", "load_pairs", "read_photos", "read_rgb", "reduce_photo", "validation_pairs"]
 
 _SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".bmp"})
 
@@ -62,11 +62,17 @@ def load_pairs(folder: Path, *, scale: int, cell: int | None = None) -> list[Pho
     pairs: list[PhotoPair] = []
     for name, photo in read_photos(folder):
         for part in _cells(photo, cell):
-            h, w = part.shape[0] // scale, part.shape[1] // scale
-            high = part[: h * scale, : w * scale]
-            low = np.asarray(Image.fromarray(high).resize((w, h), Image.Resampling.BICUBIC))
+            low = reduce_photo(part, scale)
+            high = part[: low.shape[0] * scale, : low.shape[1] * scale]
             pairs.append(PhotoPair(name=name, low=low, high=high))
     return pairs
+
+
+def reduce_photo(photo: NDArray[np.uint8], scale: int) -> NDArray[np.uint8]:
+    """Returns the photo (H, W, 3) ``scale`` times smaller; rows and columns that do not fill a pixel are left out."""
+    h, w = photo.shape[0] // scale, photo.shape[1] // scale
+    high = photo[: h * scale, : w * scale]
+    return np.asarray(Image.fromarray(high).resize((w, h), Image.Resampling.BICUBIC))
 
 
 def _cells(photo: NDArray[np.uint8], cell: int | None) -> Iterator[NDArray[np.uint8]]:

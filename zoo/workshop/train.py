@@ -10,26 +10,34 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from sr_core.arch.build import build, parameter_count
 from sr_core.arch.swinir import SwinIR
 from sr_core.arch.weights import save_weights
 from sr_core.errors import OptionError
-from sr_core.infer.window_engine import fast_compute
 from sr_core.metrics.fidelity import psnr_db
 from sr_core.spec import Variant
+from zoo.workshop.descent import (
+    Descent,
+    Optimizer,
+    Schedule,
+    charbonnier,
+    fast_products,
+    read_state,
+    write_state,
+)
 from zoo.workshop.grow import start_as_interpolation, start_local
 from zoo.workshop.photos import PairBatches, PhotoPair, load_pairs, validation_pairs
 
-__all__ = ["Optimizer", "TrainOptions", "train", "validate"]
+__all__ = ["TrainOptions", "train", "validate"]
 
-Optimizer: TypeAlias = Literal["adam", "muon"]
+CHECKPOINT: Final = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,18 +124,18 @@ def train(
 
     def log(event: str, record: dict[str, object]) -> None:
         with (options.out / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"event": event, "step": run.step, **record}) + "\n")
+            file.write(json.dumps({"event": event, "step": run.descent.step, **record}) + "\n")
         on_event(event, record)
 
-    log("start", {"id": variant.id, "device": device.type, "parameters": parameter_count(run.module),
+    log("start", {"id": variant.id, "device": device.type, "parameters": parameter_count(run.descent.module),
                   **{key: str(value) for key, value in asdict(options).items()}})  # fmt: skip
     started, losses = time.monotonic(), list[float]()
-    with tqdm(total=options.steps, initial=run.step, unit="step", smoothing=0.05, mininterval=1.0) as bar:
-        while run.step < options.steps:
+    with tqdm(total=options.steps, initial=run.descent.step, unit="step", smoothing=0.05, mininterval=1.0) as bar:
+        while run.descent.step < options.steps:
             losses.append(run.advance())
             bar.update()
-            if run.step % options.every == 0 or run.step == options.steps:
-                score = validate(run.averaged, truth, device)
+            if run.descent.step % options.every == 0 or run.descent.step == options.steps:
+                score = validate(run.descent.averaged, truth, device)
                 improved = run.keep(score)
                 log("score", {"loss": round(float(np.mean(losses)), 6), "psnr_y_db": round(score, 4),
                               "best_db": round(run.best_db, 4),
@@ -150,17 +158,22 @@ def validate(module: SwinIR, pairs: list[PhotoPair], device: torch.device) -> fl
 
 
 class _Run:
-    """The state of a run: network, average, optimizers, crops and the step."""
+    """The state of a run: the descent, the crops and the best score."""
 
     def __init__(
         self, variant: Variant, options: TrainOptions, module: SwinIR, batches: PairBatches, device: torch.device
     ) -> None:
-        self.variant, self.options, self.batches, self.device = variant, options, batches, device
-        self.module = module.to(device).train()
-        self.averaged = build(variant.spec).to(device).eval()
-        self.averaged.load_state_dict(module.state_dict())
-        self.optimizers = _optimizers(module, options)
-        self.step, self.best_db = 0, -math.inf
+        schedule = Schedule(
+            steps=options.steps,
+            learning_rate=options.learning_rate,
+            warmup=options.warmup,
+            final_rate=options.final_rate,
+            ema=options.ema,
+            optimizer=options.optimizer,
+        )
+        self.variant, self.options, self.batches = variant, options, batches
+        self.descent = Descent(module, schedule, device)
+        self.best_db = -math.inf
 
     @classmethod
     def begin(
@@ -179,95 +192,42 @@ class _Run:
             if variant.spec.upsampler == "pixelshuffledirect" and variant.spec.resi_connection == "1conv":
                 start_as_interpolation(module)
         run = cls(variant, options, module, batches, device)
-        path = options.out / "checkpoint.pt"
-        if path.is_file():
-            run._restore(cast(dict[str, Any], torch.load(path, map_location=device, weights_only=True)))
+        state = read_state(options.out / CHECKPOINT, device)
+        if state is not None:
+            run._restore(state)
         return run
 
     def advance(self) -> float:
         """Makes one step and returns its loss."""
-        rate = _rate(self.step, self.options)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = rate * group["rate_factor"]
-        low, high = (side.to(self.device, non_blocking=True) for side in self.batches.draw())
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_bfloat16_is_fast(self.device)):
-            result = self.module(low)
-        loss = _charbonnier(result.float() - high, self.options.charbonnier)
-        for optimizer in self.optimizers:
-            optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        self.step += 1
-        decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for kept, new in zip(self.averaged.parameters(), self.module.parameters(), strict=True):
-                kept.lerp_(new, 1 - decay)
-        return float(loss.detach())
+        device = self.descent.device
+        low, high = (side.to(device, non_blocking=True) for side in self.batches.draw())
+
+        def loss_of(module: SwinIR) -> Tensor:
+            with fast_products(device):
+                result = module(low)
+            return charbonnier(result.float() - high, self.options.charbonnier)
+
+        return self.descent.advance(loss_of)
 
     def keep(self, score: float) -> bool:
         """Writes the checkpoint, and the averaged weights when they scored best; returns whether they did."""
         improved = score > self.best_db
         self.best_db = max(self.best_db, score)
         if improved:
-            note = {"steps": str(self.step), "training_data": self.options.photos.name}
-            save_weights(self.averaged, self.options.out / "best.safetensors", self.variant, note)
+            note = {"steps": str(self.descent.step), "training_data": self.options.photos.name}
+            save_weights(self.descent.averaged, self.options.out / "best.safetensors", self.variant, note)
         state = {
             "id": self.variant.id,
-            "step": self.step,
             "best_db": self.best_db,
-            "module": self.module.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "random": json.dumps(self.batches.random.bit_generator.state),
+            **self.descent.state(),
         }
-        part = self.options.out / "checkpoint.part"
-        torch.save(state, part)
-        part.replace(self.options.out / "checkpoint.pt")
+        write_state(state, self.options.out / CHECKPOINT)
         return improved
 
     def _restore(self, state: dict[str, Any]) -> None:
         if state["id"] != self.variant.id:
             raise OptionError(f"The checkpoint in {self.options.out} belongs to {state['id']}, not {self.variant.id}.")
-        self.step, self.best_db = state["step"], state["best_db"]
-        self.module.load_state_dict(state["module"])
-        self.averaged.load_state_dict(state["averaged"])
-        for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(stored)
+        self.best_db = state["best_db"]
+        self.descent.restore(state)
         self.batches.random.bit_generator.state = json.loads(state["random"])
-
-
-def _optimizers(module: SwinIR, options: TrainOptions) -> list[torch.optim.Optimizer]:
-    """Returns the optimizers; each parameter group carries its factor on the scheduled learning rate."""
-    matrices = [layer.weight for layer in module.modules() if isinstance(layer, nn.Linear)]
-    if options.optimizer == "adam" or not matrices:
-        return [torch.optim.Adam([{"params": list(module.parameters()), "rate_factor": 1.0}], betas=(0.9, 0.99))]
-    chosen = {id(weight) for weight in matrices}
-    others = [parameter for parameter in module.parameters() if id(parameter) not in chosen]
-    muon = torch.optim.Muon(
-        [{"params": matrices, "rate_factor": 1.0}], weight_decay=0.0, adjust_lr_fn="match_rms_adamw"
-    )
-    return [muon, torch.optim.Adam([{"params": others, "rate_factor": 1.0}], betas=(0.9, 0.99))]
-
-
-def _rate(step: int, options: TrainOptions) -> float:
-    """Returns the learning rate: a linear rise, then half a cosine down to ``final_rate``."""
-    if step < options.warmup:
-        return options.learning_rate * (step + 1) / options.warmup
-    part = (step - options.warmup) / max(options.steps - options.warmup, 1)
-    low = options.final_rate
-    return options.learning_rate * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(part, 1.0))))
-
-
-def _charbonnier(difference: Tensor, epsilon: float) -> Tensor:
-    """Source: Charbonnier et al., "Two deterministic half-quadratic regularization algorithms", ICIP 1994."""
-    return (difference.square() + epsilon**2).sqrt().mean() if epsilon else difference.abs().mean()
-
-
-def _bfloat16_is_fast(device: torch.device) -> bool:
-    """Tells whether the device multiplies bfloat16 matrices in hardware; elsewhere it would only be slower."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return fast_compute() == "bfloat16"

@@ -24,9 +24,10 @@ from zoo.card import model_card
 from zoo.manifest import Manifest, load_manifest, save_manifest
 from zoo.release import DeviceRecord, Release, TrainingRecord
 from zoo.workshop import plans
-from zoo.workshop.build import BuildOptions, build, export_again, verify
+from zoo.workshop.build import BuildOptions, build
 from zoo.workshop.packages import PackageOptions
 from zoo.workshop.plans import PlannedVariant, plan, with_heads_removed
+from zoo.workshop.proving import ProvingOptions, export_again, verify
 from zoo.workshop.records import new_release, store_weights
 
 PLAN = (
@@ -44,7 +45,7 @@ TRAINING = TrainingRecord(data="drawings", steps=7, selected_on="nothing", recip
 def any_seam() -> Generator[None]:
     """Random weights look so far around that tiles of 32 pixels show seams."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zoo.workshop.build.SEAM_LIMIT", 255.0)
+        patch.setattr("zoo.workshop.inspection.SEAM_LIMIT", 255.0)
         yield
 
 
@@ -77,6 +78,10 @@ def begin(options: BuildOptions, seed: int = 0, precision: Precision = "float16"
     release = new_release(RECIPE, variant, file, TRAINING, parent=None)
     save_manifest(Manifest(releases=(release,)), options.home / "manifest.json")
     return release
+
+
+def proving(options: BuildOptions) -> ProvingOptions:
+    return ProvingOptions(home=options.home, photos=options.photos, package=options.package)
 
 
 def quiet(_release_id: str, _words: str, *, done: int, total: int) -> None:
@@ -127,7 +132,7 @@ def modules_of(options: BuildOptions, release: Release) -> list[torch.nn.Module]
 def test_packages_pass_their_gates_again(built: BuildOptions) -> None:
     for release in releases(built):
         if release.coreml is not None:
-            assert verify(built, release, release.coreml) == (release.coreml.proof, True)
+            assert verify(proving(built), release, release.coreml) == (release.coreml.proof, True)
             assert release.coreml.proof.reference == IDS[0]
             assert release.coreml.proof.gate_a_db >= 90
 
@@ -141,7 +146,7 @@ def test_a_damaged_package_is_refused(built: BuildOptions, tmp_path: Path) -> No
     try:
         path.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]))
         with pytest.raises(PackageError, match="damaged"):
-            verify(built, release, release.coreml)
+            verify(proving(built), release, release.coreml)
     finally:
         path.write_bytes(sound)
 
@@ -159,14 +164,14 @@ def test_figures_that_are_not_found_again_are_refused(built: BuildOptions, lie: 
         lie = {name: lie[name] + 1}
     record = replace(release.coreml, proof=replace(release.coreml.proof, **lie))
     with pytest.raises(PackageError, match=f"says {next(iter(lie.values()))} as the {name}"):
-        verify(built, release, record)
+        verify(proving(built), release, record)
 
 
 def test_on_other_photos_figures_are_not_compared(built: BuildOptions, tmp_path: Path) -> None:
     draw(7, 72).save(tmp_path / "other.png")
     release = releases(built)[1]
     assert release.coreml is not None
-    proof, is_same = verify(replace(built, photos=tmp_path), release, release.coreml)
+    proof, is_same = verify(proving(replace(built, photos=tmp_path)), release, release.coreml)
     assert not is_same
     assert proof.tiles_sha256 != release.coreml.proof.tiles_sha256
 
@@ -201,7 +206,7 @@ class TestFloors:
         release = releases(built)[0]
         assert release.coreml is not None
         with pytest.raises(PackageError, match="must not be offered"):
-            verify(built, release, release.coreml)
+            verify(proving(built), release, release.coreml)
 
     def test_a_file_inside_that_is_not_the_listed_one_is_refused(self, built: BuildOptions) -> None:
         release = releases(built)[0]
@@ -209,12 +214,12 @@ class TestFloors:
         first, *others = release.coreml.contents
         record = replace(release.coreml, contents=(replace(first, sha256="0" * 64), *others))
         with pytest.raises(PackageError, match="not the one that was proven"):
-            verify(built, release, record)
+            verify(proving(built), release, record)
 
     def test_seams_that_show_are_refused(
         self, built: BuildOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("zoo.workshop.build.SEAM_LIMIT", 0.5)
+        monkeypatch.setattr("zoo.workshop.inspection.SEAM_LIMIT", 0.5)
         monkeypatch.setattr(plans, "PLANS", {"tiny": PLAN[:1]})
         other = replace(built, home=tmp_path, datasets=())
         begin(other)
@@ -323,14 +328,14 @@ def test_other_weights_are_not_taken_for_the_old_ones(
     assert all(first[path] != sha256 for path, sha256 in hashes(other).items())
     for release in releases(other):
         if release.coreml is not None:
-            assert verify(other, release, release.coreml) == (release.coreml.proof, True)
+            assert verify(proving(other), release, release.coreml) == (release.coreml.proof, True)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("compute", ["float32", "float32-stored-float16", "mixed"])
 def test_another_arithmetic_is_exported_and_proven(built: BuildOptions, tmp_path: Path, compute: str) -> None:
     whole = releases(built)[0]
-    file, record = export_again(built, whole, compute, tmp_path)  # type: ignore[arg-type]
+    file, record = export_again(proving(built), whole, compute, tmp_path)  # type: ignore[arg-type]
     assert record.compute == compute
     assert record.proof.gate_b_db > {"float32": 100, "float32-stored-float16": 70, "mixed": 60}[compute]
     assert unzip_package(tmp_path / file.path, tmp_path).name == f"{record.name}.mlpackage"
@@ -340,7 +345,7 @@ def test_another_arithmetic_is_exported_and_proven(built: BuildOptions, tmp_path
 def test_photos_smaller_than_a_tile_are_refused(built: BuildOptions, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "small.png")
     with pytest.raises(OptionError, match="The photo small is smaller than a tile of 32 pixels"):
-        export_again(replace(built, photos=tmp_path), releases(built)[0], "float32", tmp_path)
+        export_again(proving(replace(built, photos=tmp_path)), releases(built)[0], "float32", tmp_path)
 
 
 def test_a_family_that_is_not_there_is_named(built: BuildOptions) -> None:
