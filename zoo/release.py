@@ -190,7 +190,6 @@ class CompressionRecord:
         parent_sha256: The parent's weight file.
         removed_heads: The heads that are gone, by their number in the parent; empty for methods that remove none.
         removed_units: The hidden units of the MLPs that are gone, likewise.
-        removed_stages: The stages that are gone with everything in them, by their number in the parent, counted from 0.
         removed_stages: The stages that are gone with everything in them, which the two above name as well.
         measure: What ``amount`` is a share of, in ``selective``; None for other methods.
         is_repaired: Whether what is left was solved for anew by least squares, so that it does what all did.
@@ -203,9 +202,8 @@ class CompressionRecord:
     parent_sha256: Sha256
     removed_heads: NumbersPerBlock = ()
     removed_units: NumbersPerBlock = ()
-    removed_stages: tuple[int, ...] = ()
     removed_stages: tuple[Count, ...] = ()
-    measure: Literal["parameters", "macs", "milliseconds"] | None = None
+    measure: Literal["parameters", "macs"] | None = None
     is_repaired: bool = False
     calibration: CalibrationRecord | None = None
     finetune: FinetuneRecord | None = None

@@ -11,8 +11,8 @@ Three steps on calibration tiles:
    and the mean square difference at the output is noted. This sees what the metric does not: layers that are not
    linear, and errors that add up between neighbouring pixels. The same is done for each stage as a whole.
 3. Chosen. The differences of different branches nearly add, so the choice with the least sum that frees enough of what
-   is counted, learned values, multiplications or time, is a knapsack, which is solved exactly, once for each set of
-   stages that may go.
+   is counted, learned values, multiplications or time, is a knapsack, once for each set of stages that may go. What is
+   freed is counted in 4000ths of the budget, rounded down, so that the budget is always kept.
 
 Signs are of a fixed seed, so the same tiles give the same choice.
 
@@ -141,7 +141,7 @@ def prune_selective(
         report: Is told what is being done.
 
     Raises:
-        OptionError: So much cannot go.
+        OptionError: So much cannot go, or there is nothing that could.
     """
     costs = costs or measure_costs(module, tiles, repairs=repairs, report=report)
     removal = choose(module.spec, costs, budget)
@@ -237,6 +237,8 @@ def measure_costs(
         repairs: Whether the last layer of the smaller branch, or the layer before the lost stage, is solved for again.
         report: Is told what is being done.
     """
+    if not any(count for counts in (module.spec.heads, module.spec.hidden) for stage in counts for count in stage):
+        raise OptionError("The network has no heads and no hidden units that could be removed.")
     module = copy_network(module)
     report("first-order costs")
     moments = _moments(module, tiles)

@@ -55,8 +55,9 @@ def test_any_size_comes_out_at_the_claimed_scale(model: LoadedModel, release: Re
 
 
 def is_cut(release: Release) -> bool:
-    """Whether weights were removed without training again, which costs quality on purpose."""
-    return bool(release.variant.compression)
+    """Whether weights were removed by their size alone, which costs quality on purpose."""
+    done = release.compression
+    return done is not None and done.method in ("heads-l1", "magnitude-l1")
 
 
 @cache
@@ -80,7 +81,7 @@ def test_it_restores_what_its_family_does(release: Release) -> None:
     if is_cut(release):
         assert score_db("") - 5.0 < score_db(release.id) < score_db(whole.id)
     else:
-        assert score_db(release.id) == pytest.approx(score_db(whole.id), abs=0.1)
+        assert score_db(release.id) == pytest.approx(score_db(whole.id), abs=0.15)
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 255, 0), (90, 120, 150)])

@@ -25,6 +25,9 @@ from zoo.workshop.stock import Stock
 
 __all__ = ["LESSONS", "Derivation", "Derived", "Means"]
 
+SPARE_BYTES: Final = 2_000
+"""Kept free in a package for what a plan does not count to the byte: names, and multiplications by the rescale."""
+
 LESSONS: Final = "lessons"
 """Where the teacher's pictures are kept below the folder for unfinished distillations."""
 
@@ -152,7 +155,8 @@ class Derivation:
                 precision = planned.precision or self._whole.variant.precision
                 return Derived(module=quantize(module, precision), record=wanted)
             case "mixed-bit":
-                bits, calibration = BitBudget(package_bytes=int(wanted.amount), tile=tile), self._calibration
+                bits = BitBudget(package_bytes=int(wanted.amount) - SPARE_BYTES, tile=tile)
+                calibration = self._calibration
                 module, formats = quantize_selective(module, calibration.tiles, bits, report)
                 return Derived(module=module, record=replace(wanted, calibration=calibration.record), formats=formats)
             case _:

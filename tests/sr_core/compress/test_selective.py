@@ -20,7 +20,7 @@ from sr_core.compress.repair import repair
 from sr_core.compress.selective import Budget, Costs, Measure, Step, choose, measure_costs, prune_selective
 from sr_core.errors import OptionError
 from sr_core.spec import SwinIRSpec, swinir_spec
-from tests.sr_core.compress.networks import PRUNED, WHOLE, random_network
+from tests.sr_core.compress.networks import PRUNED, SPECS, WHOLE, random_network
 
 TABLE = LatencyTable(heads=(0.0, 3.0, 5.0, 7.0, 9.0), units=((0, 0.0), (24, 4.0), (48, 6.0)), stage=2.0, rest=16.0)
 
@@ -214,6 +214,8 @@ def test_what_cannot_be_is_refused() -> None:
     for share in (0.0, 1.0, -0.1):
         with pytest.raises(OptionError, match="above 0 and below 1"):
             Budget(share=share)
+    with pytest.raises(OptionError, match="no heads and no hidden units that could be removed"):
+        measure_costs(random_network(SPECS["no branches"]), tiles(), repairs=True)
     wrong: tuple[tuple[Measure, LatencyTable | None], ...] = (("milliseconds", None), ("macs", TABLE))
     for measure, table in wrong:
         with pytest.raises(OptionError, match="A table of times is needed where time is counted, and only there"):
