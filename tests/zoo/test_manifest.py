@@ -201,7 +201,7 @@ def test_references_are_the_nearest_ancestors_that_were_trained() -> None:
     manifest = load_manifest()
     light, quick = (f"swinir-{family}-x2-photos39-float16" for family in ("light", "quick"))
     references = manifest.references
-    assert references["swinir-light-x2-photos39-heads5-int8"] == light, "also by way of another variant"
+    assert references["swinir-light-x2-photos39-prune50-1mb-mixed-bit"] == light, "also by way of another variant"
     assert references["swinir-quick-x2-photos39-palette4"] == quick
     assert not {light, quick} & references.keys()
     assert references.keys() | {light, quick} == {release.id for release in manifest.releases}
@@ -211,10 +211,12 @@ def test_references_are_the_nearest_ancestors_that_were_trained() -> None:
 
 def test_a_circle_of_parents_ends_without_a_whole_network() -> None:
     manifest = load_manifest()
-    heads5, int8 = (manifest.release(f"swinir-light-x2-photos39-heads5-{one}") for one in ("float16", "int8"))
-    assert int8.parent == heads5.id
-    circle = Manifest(releases=(replace(heads5, parent=int8.id), int8))
-    assert circle.whole(int8) is None
+    pruned, coarse = (
+        manifest.release(f"swinir-light-x2-photos39-{one}") for one in ("prune50-float16", "prune50-1mb-mixed-bit")
+    )
+    assert coarse.parent == pruned.id
+    circle = Manifest(releases=(replace(pruned, parent=coarse.id), coarse))
+    assert circle.whole(coarse) is None
     assert circle.references == {}
 
 

@@ -408,7 +408,7 @@ class TestPlans:
     def test_what_ships_is_planned_in_order(self) -> None:
         for family in plans.PLANS:
             whole = replace(RECIPE.variant(scale=2, trained="x", precision="float16"), family=family, spec=SIX_HEADS)
-            ids = [one.variant(whole).id for one in plan(whole)]
+            ids = [one.id(whole) for one in plan(whole)]
             assert len(set(ids)) == len(ids)
 
     def test_heads_can_be_chosen(self) -> None:
