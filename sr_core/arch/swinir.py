@@ -11,6 +11,7 @@ checkpoints wherever the tensors are the same. Deviations:
   - pictures of any size, down to a single pixel, are padded by repeated reflection.
 """
 
+from collections.abc import Callable
 from typing import assert_never
 
 import torch
@@ -137,28 +138,34 @@ class SwinBlock(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Maps a map (B, H, W, C) to a map of the same shape; mask (windows, N, N) is for shifted blocks."""
         if self.attn is not None:
-            x = x + self.attn.proj(self.mix(x, mask))
-        if self.mlp is not None:
-            x = x + self.mlp.fc2(self.activate(x))
+            x = x + self._in_windows(x, self.attn, mask)
+        if self.norm2 is not None and self.mlp is not None:
+            x = x + self.mlp(self.norm2(x))
         return x
 
     def mix(self, x: Tensor, mask: Tensor) -> Tensor:
         """Maps a map (B, H, W, C) to what the projection of its attention takes, (B, H, W, heads*head_dim)."""
-        if self.norm1 is None or self.attn is None:
+        if self.attn is None:
             raise ValueError("a block without heads mixes nothing")
-        h, w = x.shape[1:3]
-        y = self.norm1(x)
-        if self.shift:
-            y = y.roll((-self.shift, -self.shift), (1, 2))
-        y = self.attn.mix(partition(y, self.window), mask if self.shift else None)  # (B*windows, N, heads*head_dim)
-        y = unpartition(y, self.window, h, w)  # (B, H, W, heads*head_dim)
-        return y.roll((self.shift, self.shift), (1, 2)) if self.shift else y
+        return self._in_windows(x, self.attn.mix, mask)
 
     def activate(self, x: Tensor) -> Tensor:
         """Maps a map (B, H, W, C) to what its hidden units give, (B, H, W, hidden)."""
         if self.norm2 is None or self.mlp is None:
             raise ValueError("a block without hidden units activates nothing")
         return self.mlp.activate(self.norm2(x))
+
+    def _in_windows(self, x: Tensor, run: Callable[[Tensor, Tensor | None], Tensor], mask: Tensor) -> Tensor:
+        """Maps a map (B, H, W, C), normed and shifted, window by window to a map (B, H, W, K)."""
+        if self.norm1 is None:
+            raise ValueError("a block without heads has no norm before them")
+        h, w = x.shape[1:3]
+        y = self.norm1(x)
+        if self.shift:
+            y = y.roll((-self.shift, -self.shift), (1, 2))
+        y = run(partition(y, self.window), mask if self.shift else None)  # (B*windows, N, K)
+        y = unpartition(y, self.window, h, w)  # (B, H, W, K)
+        return y.roll((self.shift, self.shift), (1, 2)) if self.shift else y
 
 
 class ResidualGroup(nn.Module):
