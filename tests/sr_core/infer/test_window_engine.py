@@ -14,7 +14,8 @@ from sr_core.arch.padding import reflect_indices
 from sr_core.arch.swinir import SwinIR, partition, relative_position_index, shift_mask
 from sr_core.errors import OptionError
 from sr_core.infer import window_engine
-from sr_core.infer.engine import Engine
+from sr_core.infer.engine import Compute, Engine
+from sr_core.infer.window_blocks import Space
 from sr_core.infer.window_engine import WindowEngine, fast_compute, resolve_compute
 from sr_core.infer.windows import apart, plan_windows, token_order
 from sr_core.spec import SwinIRSpec, swinir_spec
@@ -34,6 +35,7 @@ SPECS = {
     "window 4": replace(SPEC, window=4),
     "window 2": replace(SPEC, window=2),
     "window 12": replace(SPEC, window=12),
+    "wide heads": swinir_spec(scale=2, embed_dim=40, depths=(2,), heads=2),
     "grey": replace(SPEC, channels=1, mean=(0.0,)),
 }
 
@@ -232,3 +234,46 @@ def test_the_token_order_keeps_relative_positions_readable() -> None:
     assert order.tolist() == [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15]
     index = relative_position_index(4)[order][:, order]
     assert index[0, 1] == relative_position_index(4)[0, 1]
+
+
+@pytest.mark.parametrize(("compute", "least_db"), [("float32", 90), ("bfloat16", 45)])
+@pytest.mark.parametrize("is_careful", [False, True])
+def test_logits_that_overflow_are_run_once_more(
+    compute: Compute, least_db: float, is_careful: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = network(SPEC)
+    if is_careful:
+        with torch.no_grad():  # the queries of the first block, so that logits of a few become hundreds
+            module.get_parameter("layers.0.residual_group.blocks.0.attn.qkv.weight")[:24] *= 100
+    spaces: list[bool] = []
+
+    def noted(*, is_careful: bool = False) -> Space:
+        spaces.append(is_careful)
+        return Space(is_careful=is_careful)
+
+    monkeypatch.setattr(window_engine, "Space", noted)
+    tiles = picture(1, 24, 32)
+    result = WindowEngine(module, compute).run(tiles)
+    assert spaces == ([False, True] if is_careful else [False])
+    assert agreement_db(result, plain(module, tiles)) > least_db
+
+
+def test_sums_at_the_limits_of_float32_are_not_sound() -> None:
+    for value in (0.0, 1e-31, 1e36, float("inf"), float("nan")):
+        space = Space()
+        space.watch(torch.ones(3))
+        assert space.is_sound()
+        space.watch(torch.tensor([1.0, value]))
+        assert not space.is_sound()
+    assert Space().is_sound()
+
+
+def test_what_was_no_neighbour_counts_as_nothing_even_beside_small_logits() -> None:
+    """The mask is -60 here and -100 in the published network: both must vanish beside logits of -10 and less."""
+    module = network(SPEC)
+    with torch.no_grad():
+        for name, value in module.named_parameters():
+            if name.endswith("relative_position_bias_table"):
+                value.sub_(10.0)
+    tiles = picture(1, 16, 24)
+    assert agreement_db(WindowEngine(module, "float32").run(tiles), plain(module, tiles)) > 110
