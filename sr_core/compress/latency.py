@@ -1,7 +1,9 @@
 """How long the branches of a network take on this machine, by their number of heads or hidden units.
 
 Times of whole networks that differ in one number only are compared, in turn, so that a machine that is busy for a while
-slows all of them alike. The table then says what any spec of the same widths takes, without building it.
+slows all of them alike. The table then says what any spec of the same widths takes, without building it. It adds up
+branches: what it takes to regroup the windows for shifted blocks is spread evenly over all attention branches, and what
+caches keep from one branch to the next is not in it.
 
 Source: the latency table of Kurtic et al., "ZipLM: inference-aware structured pruning of language models", NeurIPS
 2023, section 3.2.
@@ -60,7 +62,7 @@ def measure_latency(spec: SwinIRSpec, compute: Compute, *, side: int = SIDE, rou
     Args:
         spec: The network; only its widths, windows and largest numbers of heads and units matter.
         compute: Number format of the matrix products.
-        side: Side of the picture that is timed: a multiple of the window.
+        side: Side of the picture that is timed, at least a window; taken down to a multiple of it.
         rounds: Rounds that count.
     """
     most_heads, most_units = (max(map(max, counts)) for counts in (spec.heads, spec.hidden))
@@ -69,15 +71,15 @@ def measure_latency(spec: SwinIRSpec, compute: Compute, *, side: int = SIDE, rou
     short = replace(bare, heads=bare.heads[:1], hidden=bare.hidden[:1])
     specs = [short, bare, *(_sized(spec, heads, 0) for heads in range(1, most_heads + 1))]
     specs += [_sized(spec, 0, units) for units in unit_places[1:]]
-    times = _times(specs, compute, side, rounds)
+    times = _times(specs, compute, max(side - side % spec.window, spec.window), rounds)
     one_stage, base = times[0], times[1]
-    stage = max(base - one_stage, 0.0) / max(len(spec.depths) - 1, 1)
+    stages = len(spec.depths)
+    stage = min(max(base - one_stage, 0.0) / max(stages - 1, 1), base / stages)
     each = [max(time - base, 0.0) / sum(spec.depths) for time in times[1:]]
     heads = np.maximum.accumulate([0.0, *each[1 : most_heads + 1]])
     units = np.maximum.accumulate([0.0, *each[most_heads + 1 :]])
     pairs = zip(unit_places, units.tolist(), strict=True)
-    rest = base - len(spec.depths) * stage
-    return LatencyTable(heads=tuple(heads.tolist()), units=tuple(pairs), stage=stage, rest=rest)
+    return LatencyTable(heads=tuple(heads.tolist()), units=tuple(pairs), stage=stage, rest=base - stages * stage)
 
 
 def _sized(spec: SwinIRSpec, heads: int, units: int) -> SwinIRSpec:

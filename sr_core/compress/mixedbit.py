@@ -20,25 +20,36 @@ Accelerating Very Deep Neural Networks", ICCV 2017, section 3.2; means into bias
 quantization through weight equalization and bias correction", ICCV 2019, section 4.2.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, assert_never
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from sr_core.arch.storage import choices, has_choice, is_table, palette_bits
 from sr_core.arch.swinir import SwinIR, WindowAttention
 from sr_core.compress.blocks import copy_network
 from sr_core.compress.fold import fold_norms
+from sr_core.compress.knapsack import pick_most, pick_options
+from sr_core.compress.least_squares import Sums, bias_of, sum_up
 from sr_core.compress.package_size import package_bytes_of
 from sr_core.compress.quantize import palette_of, to_int8
 from sr_core.compress.rounding import Floats, round_to_int8, round_to_palette
-from sr_core.compress.segments import Segment, State, begin, layers_of, run, seen, segments_of, shortcut
+from sr_core.compress.segments import (
+    Layer,
+    Segment,
+    State,
+    begin,
+    layers_of,
+    run,
+    seen,
+    segments_of,
+    shortcut,
+    writer_of,
+)
 from sr_core.errors import OptionError, WeightsError
 from sr_core.spec import Formats, LayerFormat, SwinIRSpec
 
@@ -46,13 +57,10 @@ __all__ = ["BitBudget", "Choice", "choose_formats", "measure_formats", "quantize
 
 MEASURED_TILES: Final = 8
 MEASURED_SIDE: Final = 32
-"""Of so many tiles the first so many pixels a side are run to measure what a format costs."""
+"""Of so many tiles at most so many pixels a side, or a window, are run to measure what a format costs."""
 
 RIDGE: Final = 1e-4
 """Weight of the penalty on leaving the weights, in units of the mean square of the layer's inputs."""
-
-PARTS: Final = 16
-"""Parts of the tiles whose inputs are in float64 at a time."""
 
 CELL: Final = 16
 """Bytes that the knapsack counts in."""
@@ -100,7 +108,8 @@ def quantize_selective(
         report: Is told what is being done.
 
     Raises:
-        OptionError: Even the coarsest formats take more than the budget.
+        OptionError: Even the coarsest formats take more than the budget, or the side of the tiles is not a multiple of
+            the window.
         WeightsError: A weight is not a finite number, or too large for its format.
     """
     formats = choose_formats(module.spec, measure_formats(module, tiles, report), budget)
@@ -118,29 +127,48 @@ def choose_formats(spec: SwinIRSpec, measured: Sequence[Choice], budget: BitBudg
     Raises:
         OptionError: Even the coarsest formats take more than the budget.
     """
-    words: dict[tuple[str, ...], list[LayerFormat]] = {choice.names: list(choice.errors) for choice in measured}
-    widest: dict[str, LayerFormat] = {name: options[0] for names, options in words.items() for name in names}
-    everything = package_bytes_of(spec, _sorted(widest), budget.tile)
-    saved: list[list[int]] = []
-    for choice in measured:
-        options: list[dict[str, LayerFormat]] = [
-            {**widest, **dict.fromkeys(choice.names, word)} for word in words[choice.names]
-        ]
-        saved.append([everything - package_bytes_of(spec, _sorted(one), budget.tile) for one in options])
-    needed = max(everything - budget.package_bytes, 0)
-    if sum(map(max, saved)) < needed:
+    offers = _offers(spec, measured, budget.tile)
+    saved, errors = [[one.saved for one in item] for item in offers], [[one.error for one in item] for item in offers]
+
+    def formats_of(numbers: Sequence[int]) -> Formats:
+        chosen = (item[number] for item, number in zip(offers, numbers, strict=True))
+        return _sorted({name: one.word for one in chosen for name in one.names})
+
+    smallest = formats_of(pick_most(saved, errors))
+    most, least = (package_bytes_of(spec, one, budget.tile) for one in (formats_of([0] * len(offers)), smallest))
+    if least > budget.package_bytes:
         raise OptionError(
-            f"The package takes at least {everything - sum(map(max, saved)):,} bytes in the coarsest formats, which is "
-            f"more than the budget of {budget.package_bytes:,}."
+            f"The package takes at least {least:,} bytes in the coarsest formats, which is more than the budget of "
+            f"{budget.package_bytes:,}."
         )
-    errors = [[choice.errors[word] for word in words[choice.names]] for choice in measured]
-    picked = _knapsack(saved, errors, needed)
-    chosen: dict[str, LayerFormat] = {
-        name: words[choice.names][number]
-        for choice, number in zip(measured, picked, strict=True)
-        for name in choice.names
-    }
-    return _sorted(chosen)
+    numbers = pick_options(saved, errors, max(most - budget.package_bytes, 0), CELL)
+    # Together, formats save a few bytes more or less than the sum of what each of them saves, far less than cells do.
+    return smallest if numbers is None else formats_of(numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A format of some weights, the bytes that it saves, and what it costs; of each choice the first saves nothing."""
+
+    names: tuple[str, ...]
+    word: LayerFormat
+    saved: int
+    error: float
+
+
+def _offers(spec: SwinIRSpec, measured: Sequence[Choice], tile: int) -> list[list[_Offer]]:
+    """Returns what can be chosen from: of each choice its formats, without those that take more than the first one."""
+    widest: dict[str, LayerFormat] = {name: next(iter(one.errors)) for one in measured for name in one.names}
+    everything = package_bytes_of(spec, _sorted(widest), tile)
+    offers: list[list[_Offer]] = []
+    for choice in measured:
+        item: list[_Offer] = []
+        for word, error in choice.errors.items():
+            changed: dict[str, LayerFormat] = {**widest, **dict.fromkeys(choice.names, word)}
+            saved = everything - package_bytes_of(spec, _sorted(changed), tile)
+            item += [_Offer(choice.names, word, saved, error)] if saved >= 0 else []
+        offers.append(item)
+    return offers
 
 
 def measure_formats(
@@ -152,14 +180,16 @@ def measure_formats(
         module: The network; it is not changed.
         tiles: Calibration tiles (n, channels, S, S) in 0..1; S is a multiple of the window.
         report: Is told what is being done.
+
+    Raises:
+        OptionError: The side of the tiles is not a multiple of the window.
     """
     module = fold_norms(module)
     segments = segments_of(module)
     found: list[Choice] = []
     with torch.inference_mode():
         state = begin(module, tiles)
-        some = tiles[:: max(len(tiles) // MEASURED_TILES, 1)][:MEASURED_TILES]
-        few = begin(module, some[..., :MEASURED_SIDE, :MEASURED_SIDE])
+        few = begin(module, _some(tiles, module.spec.window))
         expected = run(module, segments, few).x
         found += _measure_tables(module, few, expected)
         for i, segment in enumerate(segments):
@@ -167,7 +197,7 @@ def measure_formats(
                 weight, layer = f"{name}.weight", layers_of(module, segment)[name]
                 if has_choice(weight, layer.weight.shape):
                     report(f"measuring {name}")
-                    moments = _moments(layer, inputs, torch.zeros_like(output))
+                    moments = _moments(sum_up(layer, inputs, torch.zeros_like(output)))
                     errors: dict[LayerFormat, float] = {"float16": 0.0}
                     for word in choices(weight)[1:]:
                         with _swapped(layer, *_rounded(layer, moments, word)):
@@ -176,6 +206,12 @@ def measure_formats(
                     found.append(Choice(names=(weight,), errors=errors))
             state, few = run(module, (segment,), state), run(module, (segment,), few)
     return tuple(found)
+
+
+def _some(tiles: Tensor, window: int) -> Tensor:
+    """Returns a part of a few of the tiles, whose sides are multiples of the window."""
+    side = max(MEASURED_SIDE // window, 1) * window
+    return tiles[:: max(len(tiles) // MEASURED_TILES, 1)][:MEASURED_TILES, :, :side, :side]
 
 
 def round_network(
@@ -190,6 +226,7 @@ def round_network(
         report: Is told what is being done.
 
     Raises:
+        OptionError: The side of the tiles is not a multiple of the window.
         WeightsError: A weight is not a finite number, or too large for its format.
     """
     whole, own, words = fold_norms(module), fold_norms(module), dict(formats)
@@ -202,10 +239,10 @@ def round_network(
             for (name, inputs, output), (_, _, target) in pairs:
                 report(f"rounding {name}")
                 missing = target - output
-                if name == list(layers)[-1]:
+                if layers[name] is writer_of(own, segment):
                     missing = missing + _missing_before(segment, mine, theirs)
                 layer = layers[name]
-                moments = _moments(layer, inputs, missing)
+                moments = _moments(sum_up(layer, inputs, missing))
                 weight, bias = _rounded(layer, moments, words.get(f"{name}.weight", "float16"))
                 _set(layer, weight, bias)
             theirs, mine = run(whole, (segment,), theirs), run(own, (segment,), mine)
@@ -232,37 +269,21 @@ class _Moments:
     cross: Tensor
 
 
-def _moments(layer: nn.Linear | nn.Conv2d, inputs: Tensor, missing: Tensor) -> _Moments:
-    """Returns the moments of a layer from its inputs and what is missing, as it takes and gives them."""
-    count, sums = 0, list[Tensor]()
-    for rows, rest in _rows(layer, inputs, missing):
-        parts = [rows.sum(0), rows.t() @ rows, rest.sum(0), rest.t() @ rows]
-        sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
-        count += len(rows)
-    mean, second, lack, cross = (total / count for total in sums)
-    return _Moments(mean, second - torch.outer(mean, mean), lack, cross - torch.outer(lack, mean))
+def _moments(sums: Sums) -> _Moments:
+    """Returns the moments of a layer from its sums."""
+    gram, right = sums.gram / sums.gram[-1, -1], sums.right / sums.gram[-1, -1]
+    mean, lack = gram[-1, :-1], right[-1]
+    return _Moments(mean, gram[:-1, :-1] - torch.outer(mean, mean), lack, right[:-1].t() - torch.outer(lack, mean))
 
 
-def _rows(layer: nn.Linear | nn.Conv2d, inputs: Tensor, missing: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields rows (n, K) and what is missing there (n, outputs) in float64, for a few tiles or windows at a time."""
-    at_a_time = max(len(inputs) // PARTS, 1)
-    for given, rest in zip(inputs.split(at_a_time), missing.split(at_a_time), strict=True):
-        if isinstance(layer, nn.Linear):
-            yield given.flatten(0, -2).double(), rest.flatten(0, -2).double()
-        else:
-            side = layer.kernel_size[0]
-            rows = F.unfold(given, side, padding=side // 2).transpose(1, 2).flatten(0, 1)
-            yield rows.double(), rest.flatten(2).transpose(1, 2).flatten(0, 1).double()
-
-
-def _rounded(layer: nn.Linear | nn.Conv2d, moments: _Moments, word: LayerFormat) -> tuple[Tensor, Tensor]:
+def _rounded(layer: Layer, moments: _Moments, word: LayerFormat) -> tuple[Tensor, Tensor]:
     """Returns the weight on the grid of a format, and the bias, that give what a layer gives and what is missing."""
     own = layer.weight.flatten(1).double()  # (outputs, K)
     damped = moments.covariance.clone()
     damped.diagonal().add_(RIDGE * damped.diagonal().mean().clamp(min=1e-30))
     wanted = own + torch.linalg.solve(damped, moments.cross.t()).t()
     weight = torch.from_numpy(_on_grid(wanted.numpy(), moments.covariance.numpy(), word))
-    bias = _bias(layer).double() + moments.missing + (own - weight) @ moments.mean
+    bias = bias_of(layer).double() + moments.missing + (own - weight) @ moments.mean
     return weight.view(layer.weight.shape).float(), bias.half().float()
 
 
@@ -303,9 +324,9 @@ def _measure_tables(module: SwinIR, state: State, expected: Tensor) -> list[Choi
 
 
 @contextmanager
-def _swapped(layer: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor) -> Generator[None]:
+def _swapped(layer: Layer, weight: Tensor, bias: Tensor) -> Generator[None]:
     """Lets a layer have another weight and bias for a while."""
-    before = layer.weight.clone(), _bias(layer).clone()
+    before = layer.weight.clone(), bias_of(layer).clone()
     _set(layer, weight, bias)
     try:
         yield
@@ -313,37 +334,15 @@ def _swapped(layer: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor) -> Gene
         _set(layer, *before)
 
 
-def _set(layer: nn.Linear | nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+def _set(layer: Layer, weight: Tensor, bias: Tensor) -> None:
     layer.weight.copy_(weight)
-    _bias(layer).copy_(bias)
-
-
-def _bias(layer: nn.Linear | nn.Conv2d) -> Tensor:
-    assert layer.bias is not None  # noqa: S101  SwinIR has no layer without
-    return layer.bias
+    bias_of(layer).copy_(bias)
 
 
 def _missing_before(segment: Segment, mine: State, theirs: State) -> Tensor | float:
     """Returns what the shortcut lacks that a segment's last layer is added to."""
     here, there = shortcut(segment, mine), shortcut(segment, theirs)
     return 0.0 if here is None or there is None else there - here
-
-
-def _knapsack(saved: Sequence[Sequence[int]], errors: Sequence[Sequence[float]], needed: int) -> list[int]:
-    """Returns one option for each item, of least error, that together save at least so many bytes."""
-    cells = np.arange(-(-needed // CELL) + 1)
-    least = np.where(cells > 0, np.inf, 0.0)  # the least error with which at least so many cells are saved
-    picks: list[tuple[NDArray[np.int64], NDArray[np.intp]]] = []
-    for bytes_saved, costs in zip(saved, errors, strict=True):
-        freed = np.array(bytes_saved) // CELL
-        sums = np.array(costs)[:, None] + least[np.clip(cells - freed[:, None], 0, cells[-1])]  # (options, cells)
-        picks.append((freed, sums.argmin(0)))
-        least = sums.min(0)
-    place, found = int(cells[-1]), list[int]()
-    for freed, best in reversed(picks):
-        found.append(int(best[place]))
-        place = min(max(place - int(freed[found[-1]]), 0), int(cells[-1]))
-    return found[::-1]
 
 
 def _sorted(formats: Mapping[str, LayerFormat]) -> Formats:

@@ -28,16 +28,17 @@ from typing import Final, Literal, TypeAlias, assert_never
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sr_core.arch.swinir import SwinIR
 from sr_core.compress.blocks import copy_network
-from sr_core.compress.branches import Branch, finish, group_size, last_layer, walk
 from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
+from sr_core.compress.knapsack import EXACT, pick_options
 from sr_core.compress.latency import LatencyTable
+from sr_core.compress.least_squares import bias_of
 from sr_core.compress.removal import Removal, remove
 from sr_core.compress.repair import repair, without_each_stage
+from sr_core.compress.segments import Segment, finish, walk, writer_of
 from sr_core.errors import OptionError
 from sr_core.spec import SwinIRSpec
 
@@ -103,7 +104,7 @@ class Step:
         error: Mean square difference at the output when only this branch is changed.
     """
 
-    branch: Branch
+    branch: Segment
     gone: tuple[int, ...]
     error: float
 
@@ -166,8 +167,9 @@ def choose(spec: SwinIRSpec, costs: Costs, budget: Budget) -> Removal:
     numbers = range(len(spec.depths))
     sets = chain.from_iterable(combinations(numbers, count) for count in numbers)  # never all of them
     options = _by_branch((step, _freed(spec, step, budget)) for step in costs.steps)
-    best = min((_knapsack(spec, costs, options, budget, gone) for gone in sets), key=lambda found: found.error)
-    if not np.isfinite(best.error):
+    found = [_best_without(spec, costs, options, budget, gone) for gone in sets]
+    best = min((choice for choice in found if choice is not None), key=lambda choice: choice.error, default=None)
+    if best is None:
         raise OptionError(f"So much as {budget.share:.0%} of the network's {budget.measure} cannot be removed from it.")
     heads, units = (
         [[tuple(range(count)) if i in best.stages else () for count in stage] for i, stage in enumerate(counts)]
@@ -181,7 +183,7 @@ def choose(spec: SwinIRSpec, costs: Costs, budget: Budget) -> Removal:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """Stages and steps that free enough, and the sum of their errors; infinite where nothing does."""
+    """Stages and steps that free enough, and the sum of their errors."""
 
     stages: tuple[int, ...]
     steps: tuple[Step, ...]
@@ -192,33 +194,22 @@ _Option: TypeAlias = tuple[Step, float]
 """A step and what it frees of what is counted."""
 
 
-def _knapsack(
+def _best_without(
     spec: SwinIRSpec, costs: Costs, branches: Sequence[Sequence[_Option]], budget: Budget, stages: tuple[int, ...]
-) -> _Choice:
-    """Returns the best choice of steps outside these stages, which are gone."""
+) -> _Choice | None:
+    """Returns the best choice of steps where these stages are gone, or None where no steps free enough."""
     wanted, base = budget.share * budget.amount(spec), sum(costs.stages[stage] for stage in stages)
-    shorter = _without_stages(spec, stages)
-    missing = wanted - (budget.amount(spec) - budget.amount(shorter))
-    if missing <= 0:
+    missing = wanted - (budget.amount(spec) - budget.amount(_without_stages(spec, stages)))
+    if missing <= EXACT * wanted:
         return _Choice(stages, (), base)
-    cell, cells = missing / CELLS, np.arange(CELLS + 1)
-    least = np.where(cells > 0, np.inf, 0.0)  # the least error with which at least so many cells are free
-    chosen: list[tuple[Sequence[_Option], NDArray[np.int64], NDArray[np.int64]]] = []
-    for options in branches:
-        if options[0][0].branch.stage in stages:
-            continue
-        freed = np.array([0, *(int(freed / cell) for _, freed in options)])
-        errors = np.array([0.0, *(step.error for step, _ in options)])
-        sums = errors[:, None] + least[np.maximum(cells - freed[:, None], 0)]  # (options + 1, cells)
-        chosen.append((options, freed, sums.argmin(0)))
-        least = sums.min(0)
-    steps: list[Step] = []
-    place = CELLS
-    for options, freed, best in reversed(chosen):
-        number = int(best[place])
-        place = max(place - int(freed[number]), 0)
-        steps += [options[number - 1][0]] if number else []
-    return _Choice(stages, tuple(steps), base + float(least[-1]))
+    staying = [options for options in branches if not options[0][0].branch.is_within(stages)]
+    freed = [[0.0, *(amount for _, amount in options)] for options in staying]  # first, a branch is left as it is
+    errors = [[0.0, *(step.error for step, _ in options)] for options in staying]
+    numbers = pick_options(freed, errors, missing, missing / CELLS)
+    if numbers is None:
+        return None
+    steps = tuple(options[number - 1][0] for options, number in zip(staying, numbers, strict=True) if number)
+    return _Choice(stages, steps, base + sum(step.error for step in steps))
 
 
 def _without_stages(spec: SwinIRSpec, gone: tuple[int, ...]) -> SwinIRSpec:
@@ -262,7 +253,7 @@ def measure_costs(
     return Costs(steps=tuple(steps), stages=stages)
 
 
-def _counts(spec: SwinIRSpec, branch: Branch) -> frozenset[int]:
+def _counts(spec: SwinIRSpec, branch: Segment) -> frozenset[int]:
     """Returns how many heads or units are removed from a branch when it is measured."""
     if branch.kind == "attention":
         return frozenset(range(1, spec.heads[branch.stage][branch.block] + 1))
@@ -278,9 +269,9 @@ class _Moments:
     gradients: Tensor
 
 
-def _moments(module: SwinIR, tiles: Tensor) -> dict[Branch, _Moments]:
+def _moments(module: SwinIR, tiles: Tensor) -> dict[Segment, _Moments]:
     signs = torch.Generator().manual_seed(0)
-    found: dict[Branch, _Moments] = {}
+    found: dict[Segment, _Moments] = {}
     for part in tiles.split(TILES_AT_A_TIME):
         places = list(walk(module, part))
         output = finish(module, places[-1], places[-1].x)
@@ -305,17 +296,17 @@ def _moments(module: SwinIR, tiles: Tensor) -> dict[Branch, _Moments]:
 
 
 def _removals(
-    module: SwinIR, branch: Branch, moments: _Moments, *, repairs: bool
+    module: SwinIR, branch: Segment, moments: _Moments, *, repairs: bool
 ) -> Iterator[tuple[tuple[int, ...], Tensor]]:
     """Yields what has gone and the layer (C, K + 1) with its bias after each head or unit, until none is left.
 
     Columns of what has gone are zero. What goes next is what costs least in the metric of the gradients.
     """
-    linear, size = last_layer(module, branch), group_size(module.spec, branch.kind)
-    layer = torch.cat([linear.weight, linear.bias[:, None]], 1).detach().double()  # (C, K + 1)
+    linear, size = writer_of(module, branch), module.spec.head_dim if branch.kind == "attention" else 1
+    layer = torch.cat([linear.weight, bias_of(linear)[:, None]], 1).detach().double()  # (C, K + 1)
     moment = moments.inputs / moments.inputs[-1, -1]
     moment.diagonal()[:-1].add_(DAMPING * moment.diagonal()[:-1].mean())
-    left = list(range(linear.in_features // size))
+    left = list(range(linear.weight.shape[1] // size))
     gone: list[int] = []
     inverse = torch.linalg.inv(moment)
     lost = torch.zeros_like(layer)  # what a layer that is not solved for again no longer gives
@@ -346,7 +337,7 @@ def _removals(
 
 
 def _by_branch(options: Iterable[_Option]) -> list[list[_Option]]:
-    grouped: dict[Branch, list[_Option]] = {}
+    grouped: dict[Segment, list[_Option]] = {}
     for step, freed in options:
         grouped.setdefault(step.branch, []).append((step, freed))
     return list(grouped.values())

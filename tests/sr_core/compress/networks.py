@@ -1,17 +1,31 @@
 """Small networks that the tests of compression share: every upsampler, unequal heads, absent branches."""
 
+import copy
 from dataclasses import replace
 from itertools import cycle
 
 import torch
+from torch import Tensor
 
 from sr_core.arch.build import build
 from sr_core.arch.storage import choices, has_choice, is_table
 from sr_core.arch.swinir import SwinIR
+from sr_core.compress.least_squares import bias_of, solve, sum_up
+from sr_core.compress.segments import Layer
 from sr_core.spec import Formats, LayerFormat, Precision, SwinIRSpec, Variant
 from tests.peers import randomize
 
-__all__ = ["PRUNED", "SPECS", "WHOLE", "formats_for", "mixed_formats", "picture", "random_network", "tiny_variant"]
+__all__ = [
+    "PRUNED",
+    "SPECS",
+    "WHOLE",
+    "explained",
+    "formats_for",
+    "mixed_formats",
+    "picture",
+    "random_network",
+    "tiny_variant",
+]
 
 WHOLE = SwinIRSpec(scale=2, embed_dim=24, head_dim=6, heads=((4, 4, 4), (4, 4)), hidden=((48, 48, 48), (48, 48)))
 PRUNED = replace(WHOLE, heads=((4, 1, 0), (2, 3)), hidden=((48, 5, 7), (0, 48)))
@@ -57,3 +71,12 @@ def tiny_variant(spec: SwinIRSpec, precision: Precision) -> Variant:
 def picture(spec: SwinIRSpec, height: int = 16, width: int = 24) -> torch.Tensor:
     """A random picture (1, channels, height, width)."""
     return torch.rand(1, spec.channels, height, width, generator=torch.Generator().manual_seed(9))
+
+
+def explained(layer: Layer, inputs: Tensor, missing: Tensor) -> float:
+    """The share of what is missing from a layer's output that a change of the layer could give."""
+    change = solve(sum_up(layer, inputs, missing), 1e-6).float()
+    changed = copy.deepcopy(layer)
+    changed.weight.copy_(change[:-1].t().view(layer.weight.shape))
+    bias_of(changed).copy_(change[-1])
+    return 1 - float((missing - changed(inputs)).square().sum() / missing.square().sum())

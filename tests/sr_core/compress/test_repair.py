@@ -11,8 +11,9 @@ from sr_core.arch.swinir import SwinIR
 from sr_core.compress.blocks import copy_network, stages_of
 from sr_core.compress.removal import Removal, none_of, remove
 from sr_core.compress.repair import repair, without_each_stage
+from sr_core.compress.segments import Segment, begin, inputs_of, run, segments_of, shortcut, writer_of
 from sr_core.spec import SwinIRSpec
-from tests.sr_core.compress.networks import PRUNED, SPECS, WHOLE, random_network
+from tests.sr_core.compress.networks import PRUNED, SPECS, WHOLE, explained, random_network
 
 UNPRUNED = {name: spec for name, spec in SPECS.items() if name != "no branches"}
 
@@ -85,15 +86,88 @@ def test_a_unit_that_is_a_sum_of_others_behind_a_lost_branch_is_mended_by_the_ne
 @pytest.mark.parametrize("stage", [0, 1])
 def test_a_lost_stage_is_taken_over_by_the_layers_around_it(stage: int) -> None:
     whole = random_network(WHOLE)
-    everything, units = (
-        tuple(tuple(tuple(range(n)) if i == stage else () for n in blocks) for i, blocks in enumerate(counts))
-        for counts in (WHOLE.heads, WHOLE.hidden)
-    )
-    pruned = remove(whole, Removal(heads=everything, units=units, stages=(stage,)))
+    pruned = remove(whole, without(WHOLE, stage))
     repaired = repair(pruned, whole, tiles(WHOLE), stages=(stage,))
     assert len(repaired.spec.depths) == 1
     assert error(repaired, whole, tiles(WHOLE)) < 0.5 * error(pruned, whole, tiles(WHOLE))
     assert error(repaired, whole, tiles(WHOLE, 2, seed=8)) < 0.7 * error(pruned, whole, tiles(WHOLE, 2, seed=8))
+
+
+def without(spec: SwinIRSpec, stage: int) -> Removal:
+    """The removal of a stage."""
+    heads, units = (
+        tuple(tuple(tuple(range(n)) if i == stage else () for n in blocks) for i, blocks in enumerate(counts))
+        for counts in (spec.heads, spec.hidden)
+    )
+    return Removal(heads=heads, units=units, stages=(stage,))
+
+
+def linear_stages(spec: SwinIRSpec, seed: int) -> SwinIR:
+    """A network whose blocks write nothing, and whose stages but the first do the same to each pixel."""
+    module = random_network(spec, seed)
+    with torch.no_grad():
+        for i, blocks in enumerate(stages_of(module)):
+            for block in blocks:
+                for layer in (block.attn and block.attn.proj, block.mlp and block.mlp.fc2):
+                    if layer is not None:
+                        layer.weight.zero_()
+                        layer.bias.zero_()
+            kernel = module.layers[i].get_submodule("conv").get_parameter("weight")
+            if i:
+                kernel[..., [0, 0, 0, 1, 1, 2, 2, 2], [0, 1, 2, 0, 2, 0, 1, 2]] = 0.0
+    return module
+
+
+@pytest.mark.parametrize("gone", [(1,), (2,), (1, 2)])
+def test_what_lost_stages_do_to_each_pixel_is_taken_over_whole(gone: tuple[int, ...]) -> None:
+    """Their work is a product with a matrix, which the convolution before them can do as well."""
+    spec = replace(WHOLE, heads=((2, 1), (2,), (1,)), hidden=((8, 6), (4,), (6,)))
+    whole = linear_stages(spec, 3)
+    pruned = whole
+    for stage in reversed(gone):
+        pruned = remove(pruned, without(pruned.spec, stage))
+    few = tiles(spec)
+    repaired = repair(pruned, whole, few, stages=gone, ridge=1e-9)
+    assert error(pruned, whole, few) > 1e-3
+    assert error(repaired, whole, few) < 1e-5 * error(pruned, whole, few)
+    with torch.inference_mode():
+        mine, theirs = (run(net, segments_of(net)[:-2], begin(net, few)).x for net in (repaired, whole))
+        assert (mine - theirs).abs().max() < 1e-3 * theirs.abs().max()
+
+
+@pytest.mark.parametrize("spec", [WHOLE, SPECS["nearest x4, 3conv"]], ids=["1conv", "3conv"])
+def test_what_is_left_has_nothing_to_do_with_what_a_layer_takes(spec: SwinIRSpec) -> None:
+    """Else the layer could take off more of it."""
+    whole, few, shares = random_network(spec), tiles(spec), dict[Segment, float]()
+    own = repair(remove(whole, some_removal(spec)), whole, few, ridge=1e-8)
+    with torch.inference_mode():
+        mine, theirs = begin(own, few), begin(whole, few)
+        for segment in segments_of(whole):
+            before, theirs = theirs, run(whole, (segment,), theirs)
+            if segment not in segments_of(own):
+                continue
+            layer, inputs = writer_of(own, segment), inputs_of(own, segment, mine)
+            way = shortcut(segment, mine)
+            if way is None:
+                target = writer_of(whole, segment)(before.x)
+            else:
+                target = (theirs.x.permute(0, 3, 1, 2) if segment.kind == "closing" else theirs.x) - way
+            if segment.kind != "first":
+                shares[segment] = explained(layer, inputs, target - layer(inputs))
+            mine = run(own, (segment,), mine)
+    assert len(shares) == len(segments_of(own)) - 1
+    assert max(shares.values()) < 1e-3, shares
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_hardly_varies_on_the_tiles_does_no_harm_elsewhere(seed: int) -> None:
+    """On nearly grey tiles many weights do as well, and most of them do something else elsewhere."""
+    whole = random_network(WHOLE, seed)
+    pruned = remove(whole, some_removal(WHOLE))
+    grey, others = 0.5 + 0.01 * (tiles(WHOLE, 2, seed) - 0.5), tiles(WHOLE, 4, seed=8)
+    repaired = repair(pruned, whole, grey)
+    assert error(repaired, whole, grey) < 1.6e-4 * error(pruned, whole, grey)
+    assert error(repaired, whole, others) < 1.2 * error(pruned, whole, others)
 
 
 @pytest.mark.parametrize("spec", [WHOLE, SPECS["nearest x4, 3conv"]], ids=["1conv", "3conv"])
@@ -103,11 +177,7 @@ def test_what_the_network_makes_without_a_stage_is_what_is_measured(spec: SwinIR
         plain = list(without_each_stage(whole, few, repairs=False))
         mended = list(without_each_stage(whole, few, repairs=True))
     for stage, picture in enumerate(plain):
-        everything, units = (
-            tuple(tuple(tuple(range(n)) if i == stage else () for n in blocks) for i, blocks in enumerate(counts))
-            for counts in (spec.heads, spec.hidden)
-        )
-        shorter = remove(whole, Removal(heads=everything, units=units, stages=(stage,)))
+        shorter = remove(whole, without(spec, stage))
         assert (output(shorter, few) - picture).abs().max() < 1e-5
     expected = output(whole, few)
     assert torch.equal(mended[0], plain[0])  # nothing before the first stage can take over

@@ -89,6 +89,14 @@ def test_what_is_left_is_solved_for_after_each_column() -> None:
     np.testing.assert_allclose(round_to_palette(weight, covariance, values), free)
 
 
+def test_a_fine_place_takes_up_what_a_coarse_one_left() -> None:
+    """Two inputs that are nearly one: the first weight misses by 0.4, and the second, on a fine grid, by that less."""
+    weight, covariance = np.array([[0.6, 0.0]]), np.array([[1.001, 1.0], [1.0, 1.0]])
+    found = round_to_palette(weight, covariance, np.append(np.arange(-50, 1) / 100, 1.0))
+    assert found[0, 0] == 1.0
+    assert found[0, 1] == pytest.approx(-0.4, abs=0.01)
+
+
 def test_a_layer_of_few_weights_is_nearly_the_best_there_is() -> None:
     """Against all that can be: four weights at one of three places."""
     values, ratios = np.array([-1.0, 0.25, 1.0]), list[tuple[float, float]]()

@@ -1,11 +1,29 @@
 """Networks cut into segments: run on from any place, and looked into layer by layer."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
 
-from sr_core.compress.segments import begin, layers_of, run, seen, segments_of, shortcut
-from tests.sr_core.compress.networks import SPECS, picture, random_network
+from sr_core.compress.segments import (
+    Segment,
+    begin,
+    behind,
+    finish,
+    inputs_of,
+    layers_of,
+    run,
+    seen,
+    segments_of,
+    shortcut,
+    walk,
+    writer_of,
+)
+from sr_core.errors import OptionError
+from sr_core.spec import SwinIRSpec
+from tests.sr_core.compress.networks import PRUNED, SPECS, WHOLE, picture, random_network
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -59,3 +77,57 @@ def test_a_layer_that_was_changed_is_seen_by_the_next_one() -> None:
         module.get_submodule(name).bias.zero_()
         _, given, _ = next(layers)
     assert not given.any()
+
+
+def existing(spec: SwinIRSpec) -> Iterator[Segment]:
+    for i, depth in enumerate(spec.depths):
+        for j in range(depth):
+            if spec.heads[i][j]:
+                yield Segment("attention", i, j)
+            if spec.hidden[i][j]:
+                yield Segment("mlp", i, j)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+def test_a_walk_passes_every_branch_and_the_rest_of_the_network_ends_in_its_picture(spec: SwinIRSpec) -> None:
+    module = random_network(spec)
+    with torch.inference_mode():
+        tiles = picture(spec)
+        expected = module(tiles)
+        places = list(walk(module, tiles))
+        assert [place.branch for place in places] == list(existing(spec))
+        for place in places:
+            layer = writer_of(module, place.branch)
+            assert place.inputs.shape[-1] == layer.weight.shape[1]
+            assert torch.allclose(place.x, place.before.x + layer(place.inputs), atol=1e-6)
+            assert (finish(module, place, place.x) - expected).abs().max() < 1e-5
+            moved = finish(module, place, place.x + torch.randn(place.x.shape[-1]))
+            assert (moved - expected).abs().max() > 1e-4  # what is behind a branch does matter
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS.keys())
+def test_a_writer_is_the_layer_that_is_next_to_the_shortcut(spec: SwinIRSpec) -> None:
+    module = random_network(spec)
+    with torch.inference_mode():
+        state = begin(module, picture(spec))
+        for segment in segments_of(module):
+            writer, layers = writer_of(module, segment), list(layers_of(module, segment).values())
+            assert writer is layers[0 if segment.kind == "reconstruction" else -1]
+            inputs, after = inputs_of(module, segment, state), run(module, (segment,), state)
+            moved = behind(module, segment, state, writer(inputs) + 1.0).x
+            if shortcut(segment, state) is not None:
+                torch.testing.assert_close(moved, after.x + 1.0)
+            state = after
+
+
+def test_a_branch_that_is_not_there_has_no_writer() -> None:
+    for gone in (Segment("attention", 0, 2), Segment("mlp", 1, 0)):
+        with pytest.raises(ValueError, match="the network has no Segment"):
+            writer_of(random_network(PRUNED), gone)
+
+
+def test_pictures_that_are_no_multiple_of_the_window_are_refused() -> None:
+    module = random_network(replace(WHOLE, window=6))
+    for height, width in ((16, 24), (24, 16), (3, 3)):
+        with pytest.raises(OptionError, match=rf"window of 6 pixels, not {height} x {width}\.\Z"):
+            begin(module, picture(WHOLE, height, width))
