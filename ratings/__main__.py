@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from PIL import Image
+
 from ratings.archive import Archive, ArchiveSource
 from ratings.courier import compact, pull, push
 from ratings.export import votes_zip
@@ -21,7 +23,7 @@ from ratings.rank import board_of
 from ratings.stimuli import EMBEDDED, load_pictures
 from ratings.store import VoteStore
 from ratings.table import csv_of, text_of
-from ratings.vote import Forget
+from ratings.vote import ORIGINAL, Forget
 from sr_core.commands import Commands, run_command
 from sr_core.errors import OutputError, VoteError
 from zoo.manifest import HOME, Manifest, load_manifest
@@ -58,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--out", type=Path, default=EMBEDDED, help="folder of the set; by default the project's own")
     render.add_argument("--fresh", action="store_true", help="render again what the same weights made")
     render.set_defaults(run=_render)
+
+    originals = commands.add_parser("originals", help="write the original pictures as PNG: the benchmark Skimage10")
+    originals.add_argument(
+        "--out", type=Path, default=Path("Skimage10"), help="folder to write to; %(default)s by default"
+    )
+    originals.set_defaults(run=_originals)
     return parser
 
 
@@ -174,6 +182,17 @@ def _render(options: argparse.Namespace) -> None:
     zoo = embedded_zoo(options.home / "manifest.json")
     pictures = render(zoo, options.out, tell=lambda words: print(words, flush=True), is_fresh=options.fresh)
     print(f"{len(pictures.pictures)} pictures by {len(pictures.systems)} systems, version {pictures.version}")
+
+
+def _originals(options: argparse.Namespace) -> None:
+    pictures = load_pictures()
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        for picture in pictures.pictures:
+            Image.fromarray(pictures.pixels(picture.name, ORIGINAL)).save(options.out / f"{picture.name}.png")
+    except OSError as error:
+        raise OutputError(f"The pictures cannot be written to {options.out} ({error.strerror}).") from error
+    print(f"{options.out}: {len(pictures.pictures)} pictures")
 
 
 def _standing(manifest: Manifest) -> tuple[tuple[str, ...], dict[str, str]]:

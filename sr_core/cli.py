@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     add = command.add_argument
     add("photos", nargs="+", type=Path, metavar="IN", help=f"photos ({READ_NAMES}) or folders of photos")
     add("-o", "--out", required=True, type=Path, help="a folder, or for a single photo a file with its extension")
-    add("--model", metavar="ID", help="a model id, or a .safetensors file; by default the first of the zoo")
+    add("--model", metavar="ID", help="a model id, or a .safetensors file; by default that of the zoo")
     add("--tile", type=int, help="longest side of a tile in pixels; by default the model's")
     add("--overlap", type=int, help="least overlap of tiles in pixels; by default the model's")
     add("--batch", type=int, help="tiles at a time; by default the model's")

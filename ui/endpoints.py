@@ -25,10 +25,11 @@ class Endpoints:
         self._studio = studio
 
     def models(self) -> list[dict[str, Any]]:
-        """Returns the models on offer, the default one first."""
+        """Returns the models on offer; one of them is the default."""
         return [
             {
                 "id": release.id,
+                "is_default": release.id == self._studio.manifest.default_id,
                 "label": release.label,
                 "recommended_for": release.recommended_for,
                 "scale": release.variant.spec.scale,

@@ -7,14 +7,15 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import gradio as gr
 from starlette.middleware import Middleware
 
+from sr_core.errors import ModelError
 from sr_core.infer.model import LoadedModel
-from ui import text
+from ui import text, text_zoo
 from ui.cards import header_card, panel
 from ui.endpoints import add_endpoints
 from ui.limits import Clients, Gate
@@ -80,15 +81,15 @@ def create_app(
         studies: What was measured of networks that are not on offer; None for those that come with the project.
 
     Raises:
-        ModelError: The manifest, or what was measured, cannot be read.
+        ModelError: The manifest cannot be read.
     """
     zoo = open_zoo(settings.hub, settings.manifest) if zoo is None else zoo
     _LOG.info(text.ORIGIN.format(origin=zoo.origin))
     for notice in zoo.notices:
         _LOG.warning("%s", notice)
     poll = open_poll(settings.voting, zoo.manifest) if poll is None else poll
-    studies = load_study() if studies is None else studies
-    studio = Studio.open(settings, zoo, load, poll=poll, studies=studies)
+    studies, notice = _studies_here() if studies is None else (studies, "")
+    studio = replace(Studio.open(settings, zoo, load, poll=poll, studies=studies), study_notice=notice)
     with gr.Blocks(
         analytics_enabled=False,
         title=text.TITLE,
@@ -132,6 +133,18 @@ def serve(app: App, settings: Settings, *, block: bool = True) -> str:
         for name, handler in before.items():  # told twice, it ends at once
             signal.signal(name, handler)
         app.close()
+
+
+def _studies_here() -> tuple[Sequence[Study], str]:
+    """Returns what was measured of networks that are not on offer, and what is to be said where it cannot be read.
+
+    Only plots in one tab need it, so the app goes on without.
+    """
+    try:
+        return load_study(), ""
+    except ModelError as error:
+        _LOG.warning("%s", error)
+        return (), text_zoo.NO_STUDY.format(problem=error)
 
 
 def _launch(app: App, settings: Settings, *, quiet: bool) -> str:

@@ -28,7 +28,7 @@ __all__ = ["Studio"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Studio:
-    """What handlers need besides what the visitor gave."""
+    """What handlers need besides what the visitor gave; ``study_notice`` says why there are no studies."""
 
     settings: Settings
     zoo: Zoo
@@ -39,6 +39,7 @@ class Studio:
     kept: KeptPictures
     poll: Poll
     studies: tuple[Study, ...]
+    study_notice: str = ""
 
     @classmethod
     def open(

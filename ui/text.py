@@ -5,6 +5,7 @@ from typing import Final
 
 from sr_core.image.picture import FORMAT_NAMES, PhotoFormat
 from sr_core.image.sniff import READ_NAMES
+from zoo.report.scales import signed_number
 
 __all__ = [
     "AS_THE_PHOTO",
@@ -517,5 +518,4 @@ def change_text(difference_db: float) -> str:
 
 def signed_text(value: float, digits: int) -> str:
     """Returns a number with its sign, but for zero, such as ``+42`` or ``−0.03``."""
-    rounded = round(value, digits)
-    return f"{'+' if rounded > 0 else '−' if rounded < 0 else ''}{abs(rounded):.{digits}f}"
+    return signed_number(value, digits)

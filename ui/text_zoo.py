@@ -6,34 +6,34 @@ from typing import Final
 from sr_core.spec import PerBlock
 from ui import text
 
-__all__ = ["counts_text", "left_text", "photos_text"]
+__all__ = ["counts_text", "left_text"]
 
 FIGURES: Final = "What the plot shows"
 FIGURE_SIZE: Final = "Size"
 FIGURE_ENERGY: Final = "Energy"
 FIGURE_PRUNING: Final = "Pruning"
 ENERGY_GROUP: Final = "Variants by size of the weight file and photos within a budget of energy"
-ENERGY_POINT: Final = "{megabytes} MB · {photos}"
-ENERGY_FILLED: Final = "timed on a device"
-ENERGY_HOLLOW: Final = "timed on a processor"
 BUDGET: Final = "The budget; its power is assumed"
 WATTS: Final = "Assumed power, W"
 WATT_HOURS: Final = "Energy, Wh"
 BUDGET_REFUSED: Final = "{field}: please give a number from {low} to {high}, such as {example}; {found}"
-BUDGET_FOUND: Final = "“{found}” is none, and the plot stays as it was."
-BUDGET_EMPTY: Final = "the field is empty, and the plot stays as it was."
+BUDGET_FOUND: Final = "“{found}” does not do, so the plot is still the old one."
+BUDGET_EMPTY: Final = "the field is empty, so the plot is still the old one."
 PRUNING_LIST: Final = "Shown"
 PRUNING_LOSS: Final = "{network}: PSNR lost, {dataset}"
 PRUNING_TIME: Final = "{network}: time"
 PRUNING_GROUP: Final = "Pruned networks; arrow keys go from point to point"
-LOSS_POINT: Final = "{percent} % gone · {change} dB"
-TIME_POINT: Final = "{percent} % gone · {seconds} s"
+OTHER_RUNS: Final = "Times of other runs are left out, because only times of one run can be compared."
+NO_STUDY: Final = "What was measured of networks that are not on offer cannot be shown. {problem}"
+CHOSEN: Final = "Chosen: "
 
 BOARD_ENERGY_TITLE: Final = "Score against energy"
 BOARD_ENERGY_GROUP: Final = "Variants by photos within a budget of energy and score"
-BOARD_ENERGY_X: Final = "Photos of a megapixel within {watt_hours:g} Wh, at an assumed {watts:g} W"
-BOARD_NO_TIME: Final = "Left out, without a measured time: {labels}."
-BOARD_TIMES: Final = "Photos: from times measured on {machines}, and from a power that is assumed."
+BOARD_ENERGY_X: Final = "Photos of a megapixel at {watts:g} W, {watt_hours:g} Wh (assumed)"
+BOARD_NO_TIME: Final = "Left out, without a time of that run: {labels}."
+BOARD_TIMES: Final = (
+    "Times were measured on {run}. The power was not: put in your own in the {tab} tab, below the plot “{figure}”."
+)
 
 LEFT_TITLE: Final = "What is left, block by block"
 LEFT_CAPTIONS: Final = ("Attention heads, of {whole} in a block", "Hidden units, of {whole} in a block")
@@ -43,7 +43,7 @@ LEFT_NOTE: Final = "{heads} of {all_heads} heads and {units} of {all_units} hidd
 NO_ATTENTION: Final = "Attention is gone from {blocks}."
 NO_MLP: Final = "The MLP is gone from {blocks}."
 REPAIR: Final = "Repair"
-REPAIRED: Final = "what is left was solved for again by least squares, so that each block does what it did"
+REPAIRED: Final = "the weights that are left were recomputed, without training, to make up for those that are gone"
 CALIBRATED: Final = "Calibrated on"
 CALIBRATION_SHA: Final = "Calibration's sha256"
 DISTILLED: Final = "Taught by the whole network"
@@ -76,11 +76,6 @@ def left_text(heads: PerBlock, hidden: PerBlock, whole: tuple[PerBlock, PerBlock
         gone = _without(counts)
         sentences += [sentence.format(blocks=text.counted_text(gone, "block", "blocks"))] if gone else []
     return " ".join(sentences)
-
-
-def photos_text(count: float) -> str:
-    """Returns how many photos, as exact as that can be meant: ``1 photo`` or ``221 photos``."""
-    return text.counted_text(round(count), "photo", "photos")
 
 
 def _without(counts: Sequence[Sequence[int]]) -> int:

@@ -143,7 +143,7 @@ def calibration_text(release: Release) -> str:
     record = release.compression.calibration if release.compression else None
     if record is None:
         return ""
-    return f"{record.tiles} tiles of {record.side} × {record.side} pixels from {record.photos}"
+    return f"{record.tiles} tiles of {record.side} × {record.side} pixels from {record.photos}{_cut(record.cell)}"
 
 
 def finetune_text(release: Release) -> str:
@@ -151,7 +151,14 @@ def finetune_text(release: Release) -> str:
     record = release.compression.finetune if release.compression else None
     if record is None:
         return ""
-    return f"{record.steps:,} steps on {record.photos}, without their originals; {record.recipe}, seed {record.seed}"
+    photos = f"{record.photos}{_cut(record.cell)}, without their originals"
+    device = f"; {record.device}" if record.device else ""
+    return f"{record.steps:,} steps on {photos}; {record.recipe}, seed {record.seed}{device}"
+
+
+def _cut(cell: int | None) -> str:
+    """Returns into what contact strips were cut; empty for plain photos."""
+    return "" if cell is None else f", cut into squares of {cell}"
 
 
 def _compression_facts(release: Release) -> list[tuple[str, str]]:

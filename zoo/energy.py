@@ -1,17 +1,29 @@
 """How many photos a budget of energy is good for: a measured time, and a power that is assumed.
 
-No power was ever measured here. The arithmetic is plain so that anyone can put in what they know of their device.
+No power was ever measured here. The arithmetic is plain so that anyone can put in what they know of their device. Times
+of two runs are never put side by side: a machine that does something else meanwhile makes a difference that is none.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sr_core.errors import OptionError
 from sr_core.infer.tiles import plan_tiles
-from zoo.release import CoreMLRecord, DeviceRecord, Release
+from zoo.manifest import Manifest
+from zoo.release import CoreMLRecord, DeviceRecord, Release, SpeedRecord
 
-__all__ = ["ASSUMED_WATTS", "WATT_HOURS", "PhotoTime", "inferences_per_budget", "photo_time"]
+__all__ = [
+    "ASSUMED_WATTS",
+    "WATT_HOURS",
+    "PhotoTime",
+    "inferences_per_budget",
+    "photo_times",
+    "photos_words",
+    "run_of",
+    "times_of_one_run",
+]
 
 ASSUMED_WATTS: Final = 3.0
 """Power of a device while it enlarges photos, in watts. An assumption in the range of a phone that is held in a hand
@@ -30,13 +42,13 @@ class PhotoTime:
 
     Attributes:
         seconds: The time.
-        machine: What it was measured on, with the arithmetic or the compute units.
+        run: What it was measured on and when, with the arithmetic or the compute units.
         is_device: Whether that is a device that runs the Core ML package; otherwise it is a processor that runs the
             network.
     """
 
     seconds: float
-    machine: str
+    run: str
     is_device: bool
 
 
@@ -58,25 +70,54 @@ def inferences_per_budget(seconds: float, watts: float, watt_hours: float = WATT
     return watt_hours * 3600 / (seconds * watts)
 
 
-def photo_time(release: Release) -> PhotoTime | None:
-    """Returns how long a release takes for a photo of a megapixel, overlaps of tiles included; None if not measured.
+def photos_words(count: float) -> str:
+    """Returns how many photos, as exact as that can be meant: ``1 photo`` or ``2,210 photos``."""
+    return f"{count:,.0f} {'photo' if round(count) == 1 else 'photos'}"
 
-    Where times of its package on devices are known, the shortest counts; otherwise the time on a processor.
+
+def run_of(speed: SpeedRecord) -> str:
+    """Returns in words in which run a time was measured: on what, and in which arithmetic."""
+    return f"{speed.machine}, {speed.compute}"
+
+
+def photo_times(release: Release) -> tuple[PhotoTime, ...]:
+    """Returns how long a release takes for a photo of a megapixel, overlaps of tiles included, in each run.
+
+    Times of its package on devices come first, the shortest of them in front; then that on a processor.
     """
-    record = release.coreml
-    if record is not None and record.devices:
-        fastest = min(record.devices, key=lambda one: one.milliseconds_per_tile)
-        return _on_device(record, fastest, release.variant.spec.window)
-    if release.speed is None:
-        return None
-    machine = f"{release.speed.machine}, {release.speed.compute}"
-    return PhotoTime(seconds=release.speed.seconds_per_megapixel, machine=machine, is_device=False)
+    record, times = release.coreml, list[PhotoTime]()
+    if record is not None:
+        devices = sorted(record.devices, key=lambda one: one.milliseconds_per_tile)
+        times += [_on_device(record, one, release.variant.spec.window) for one in devices]
+    if release.speed is not None:
+        seconds = release.speed.seconds_per_megapixel
+        times.append(PhotoTime(seconds=seconds, run=run_of(release.speed), is_device=False))
+    return tuple(times)
+
+
+def times_of_one_run(manifest: Manifest) -> Mapping[str, PhotoTime]:
+    """Returns the times, by id of the release, that may be compared: those of one run that timed a whole network.
+
+    Of several such runs it is one on a device, where that timed more than one release, and otherwise the one that timed
+    most of them.
+    """
+    runs: dict[str, dict[str, PhotoTime]] = {}
+    for release in manifest.releases:
+        for time in photo_times(release):
+            runs.setdefault(time.run, {}).setdefault(release.id, time)
+    wholes = {whole.id for release in manifest.releases if (whole := manifest.whole(release)) is not None}
+    fit = [times for times in runs.values() if wholes & times.keys()]
+    return max(fit, key=_worth, default={})
+
+
+def _worth(times: Mapping[str, PhotoTime]) -> tuple[bool, bool, int]:
+    return len(times) > 1, any(time.is_device for time in times.values()), len(times)
 
 
 def _on_device(record: CoreMLRecord, device: DeviceRecord, window: int) -> PhotoTime:
     tiles = plan_tiles(_SIDE, _SIDE, window, record.plain_tiling()).tiles
     return PhotoTime(
         seconds=tiles * device.milliseconds_per_tile / 1000,
-        machine=f"{device.device}, {device.system}, {device.compute_units}",
+        run=f"{device.device}, {device.system}, {device.compute_units}",
         is_device=True,
     )

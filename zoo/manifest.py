@@ -7,7 +7,7 @@ file as JSON Schema; it is made from the records (``json_schema``), and a test h
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, cast
 from urllib.parse import quote
@@ -16,7 +16,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sr_core.coreml.proof import check_figures, floors_for
 from sr_core.errors import ModelError, OptionError, PackageError, UnknownModelError
-from zoo.release import CompressionRecord, CoreMLRecord, FileRecord, Release
+from sr_core.spec import PerBlock
+from zoo.release import CompressionRecord, CoreMLRecord, FileRecord, NumbersPerBlock, Release
 
 __all__ = [
     "BUILTIN",
@@ -30,7 +31,7 @@ __all__ = [
     "save_manifest",
 ]
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 HOME: Final = Path(__file__).parent
 MANIFEST_PATH: Final = HOME / "manifest.json"
 BUILTIN: Final = HOME / "builtin"
@@ -40,9 +41,27 @@ _RELEASES: Final = TypeAdapter(tuple[Release, ...], config=ConfigDict(strict=Tru
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """All releases, in the order in which they are offered; the first is the default."""
+    """All releases, in the order in which they are offered.
+
+    Attributes:
+        releases: The releases, whole networks first in each family.
+        default_id: Id of the release that is used when none is named; where it is not given, the first one's.
+    """
 
     releases: tuple[Release, ...]
+    default_id: str = ""
+
+    def __post_init__(self) -> None:
+        """Makes the default explicit.
+
+        Raises:
+            ModelError: The default is not one of the releases.
+        """
+        ids = [release.id for release in self.releases]
+        if not self.default_id and ids:
+            object.__setattr__(self, "default_id", ids[0])
+        if ids and self.default_id not in ids:
+            raise ModelError(f"The default model {self.default_id!r} is not one of those that the manifest lists.")
 
     def release(self, release_id: str) -> Release:
         """Returns the release of an id.
@@ -59,7 +78,7 @@ class Manifest:
     @property
     def default(self) -> Release:
         """The release that is used when none is named."""
-        return self.releases[0]
+        return self.release(self.default_id)
 
     def whole(self, release: Release) -> Release | None:
         """Returns the whole network that a release was compressed from, or itself; None where that is not listed.
@@ -92,8 +111,9 @@ def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
         schema = document["schema"]
         if schema != SCHEMA:
             raise ModelError(f"The manifest has the schema number {schema}; this version reads only {SCHEMA}.")
-        if document.keys() > {"schema", "releases"}:
-            raise ModelError(f"The manifest {path.name} holds more than its schema number and its releases.")
+        if document.keys() > {"schema", "default", "releases"}:
+            raise ModelError(f"The manifest {path.name} holds more than its schema number, default and releases.")
+        default = document["default"]
         records = cast(list[dict[str, Any]], document["releases"])
         own = [{key: value for key, value in record.items() if key not in _DERIVED} for record in records]
         releases = _RELEASES.validate_json(json.dumps(own))
@@ -107,15 +127,26 @@ def load_manifest(path: Path = MANIFEST_PATH) -> Manifest:
         raise ModelError(f"The manifest {path.name} is damaged: {error}.") from error
     for record, release in zip(records, releases, strict=True):
         _check(record, release)
-    ids = [release.id for release in releases]
-    if not ids or len(set(ids)) < len(ids):
+    known = {release.id: release for release in releases}
+    if not known or len(known) < len(releases):
         raise ModelError(f"The manifest {path.name} needs at least one release and no id twice.")
-    return Manifest(releases=releases)
+    for release in releases:
+        parent = known.get(release.parent or "")
+        # A parent that was made again since is another network: it can explain nothing, and a build will tell.
+        if release.compression and parent and parent.weights.sha256 == release.compression.parent_sha256:
+            _check_removal(release, release.compression, parent)
+    if not isinstance(default, str) or default not in known:
+        raise ModelError(f"The manifest {path.name} names {default!r} as its default, but does not list that.")
+    return Manifest(releases=releases, default_id=default)
 
 
 def save_manifest(manifest: Manifest, path: Path = MANIFEST_PATH) -> None:
     """Writes a manifest file; replaced only when the new one is complete."""
-    document = {"schema": SCHEMA, "releases": [release_json(release) for release in manifest.releases]}
+    document = {
+        "schema": SCHEMA,
+        "default": manifest.default_id,
+        "releases": [release_json(release) for release in manifest.releases],
+    }
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(path)
@@ -140,9 +171,10 @@ def json_schema() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "schema": {"const": SCHEMA},
+            "default": _DERIVED["id"],
             "releases": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/Release"}},
         },
-        "required": ["schema", "releases"],
+        "required": ["schema", "default", "releases"],
         "additionalProperties": False,
         "$defs": definitions,
     }
@@ -242,6 +274,49 @@ def _check_compression(release: Release, done: CompressionRecord) -> None:
         raise ModelError(f"The manifest says that {release.id} was repaired or taught, but not that it was pruned.")
     if (done.method == "mixed-bit") != (release.variant.precision == "mixed-bit"):
         raise ModelError(f"The manifest says {done.method} of {release.id}, which is {release.variant.precision}.")
+    is_smaller = done.method in ("heads-l1", "selective")
+    if not is_smaller and (done.removed_heads or done.removed_units or done.removed_stages):
+        raise ModelError(
+            f"The manifest lists what was removed from {release.id}, but its method {done.method} removes nothing."
+        )
+
+
+def _check_removal(release: Release, done: CompressionRecord, parent: Release) -> None:
+    """Refuses a record of removal that the parent does not bear, or that does not lead to the release's network."""
+    before, own = parent.variant.spec, release.variant.spec
+    if done.finetune is not None:  # it repeats what was removed from its parent, and removes nothing itself
+        repeated = parent.compression
+        if repeated is None or _removed(done) != _removed(repeated):
+            raise ModelError(f"The manifest must repeat for {release.id} what was removed from its parent {parent.id}.")
+        heads, hidden = before.heads, before.hidden
+    else:
+        heads, hidden = _left(before.heads, done.removed_heads), _left(before.hidden, done.removed_units)
+        stages = done.removed_stages
+        is_sound = len(set(stages)) == len(stages) and set(stages) <= set(range(len(before.heads)))
+        if heads is None or hidden is None or not is_sound or any(sum(heads[i]) + sum(hidden[i]) for i in stages):
+            raise ModelError(
+                f"The manifest says that {release.id} lost heads, hidden units or stages that its parent {parent.id} "
+                f"does not have, or not altogether."
+            )
+        heads, hidden = (tuple(stage for i, stage in enumerate(left) if i not in stages) for left in (heads, hidden))
+    if (heads, hidden) != (own.heads, own.hidden) or replace(own, heads=before.heads, hidden=before.hidden) != before:
+        raise ModelError(f"What the manifest says was removed from {parent.id} does not lead to {release.id}.")
+
+
+def _removed(done: CompressionRecord) -> tuple[NumbersPerBlock, NumbersPerBlock, tuple[int, ...]]:
+    return done.removed_heads, done.removed_units, done.removed_stages
+
+
+def _left(counts: PerBlock, removed: NumbersPerBlock) -> PerBlock | None:
+    """Returns how many are left in each block; None where one is named that is not there, or twice."""
+    if not removed:
+        return counts
+    if [len(stage) for stage in removed] != [len(stage) for stage in counts]:
+        return None
+    pairs = [list(zip(*stages, strict=True)) for stages in zip(counts, removed, strict=True)]
+    if any(len(set(gone)) < len(gone) or max(gone, default=-1) >= count for stage in pairs for count, gone in stage):
+        return None
+    return tuple(tuple(count - len(gone) for count, gone in stage) for stage in pairs)
 
 
 def _check_proof(release: Release, record: CoreMLRecord) -> None:

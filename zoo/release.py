@@ -27,6 +27,7 @@ __all__ = [
     "FinetuneRecord",
     "HashRecord",
     "LicenseRecord",
+    "Measure",
     "Metric",
     "NumbersPerBlock",
     "ProofRecord",
@@ -40,11 +41,14 @@ AUTHOR: Final = "pocket-super-resolution"
 LICENSE: Final = "Apache-2.0"
 
 FileFormat: TypeAlias = Literal["safetensors", "mlpackage.zip"]
+Measure: TypeAlias = Literal["parameters", "macs"]
+"""What a share is a share of: learned values, or multiplications."""
+
 CompressionMethod: TypeAlias = Literal["heads-l1", "magnitude-l1", "selective", "quantize", "mixed-bit"]
-NumbersPerBlock: TypeAlias = tuple[tuple[tuple[int, ...], ...], ...]
-"""Numbers of heads or of hidden units, for each block of each stage; they are counted from 0."""
 Bytes: TypeAlias = Annotated[int, Field(ge=1)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
+NumbersPerBlock: TypeAlias = tuple[tuple[tuple[Count, ...], ...], ...]
+"""Numbers of heads or of hidden units, for each block of each stage; they are counted from 0."""
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ClassName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,127}$")]
@@ -148,12 +152,15 @@ class CalibrationRecord:
         tiles: How many there are.
         side: Side of one, in low-resolution pixels.
         sha256: Which exactly: of all their values.
+        cell: Side of the squares into which the photos, contact strips, were cut; None for plain photos, and in records
+            from before this was recorded.
     """
 
     photos: str
     tiles: Annotated[int, Field(ge=1)]
     side: Annotated[int, Field(ge=1)]
     sha256: Sha256
+    cell: Annotated[int, Field(ge=1)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,12 +172,20 @@ class FinetuneRecord:
         photos: The unlabeled photos and their source, in words.
         recipe: The other options of the run, in one phrase.
         seed: Of the crops.
+        photos_sha256: Which photos exactly: of all their values as they are read. Empty, as the two below, in records
+            from before this was recorded.
+        cell: Side of the squares into which they, contact strips, were cut; None for plain photos.
+        device: What it ran on and how it multiplied, such as ``cpu, bfloat16 products``: another one comes to slightly
+            different weights.
     """
 
     steps: Annotated[int, Field(ge=1)]
     photos: str
     recipe: str
     seed: Count
+    photos_sha256: Sha256 | Literal[""] = ""
+    cell: Annotated[int, Field(ge=1)] | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +218,7 @@ class CompressionRecord:
     removed_heads: NumbersPerBlock = ()
     removed_units: NumbersPerBlock = ()
     removed_stages: tuple[Count, ...] = ()
-    measure: Literal["parameters", "macs"] | None = None
+    measure: Measure | None = None
     is_repaired: bool = False
     calibration: CalibrationRecord | None = None
     finetune: FinetuneRecord | None = None

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from sr_core.errors import ModelError
 from zoo.manifest import HOME
-from zoo.release import Bytes, Count, Day, Metric, Share, SpeedRecord
+from zoo.release import Bytes, Count, Day, Measure, Metric, Share, SpeedRecord
 
 __all__ = [
     "STUDY_PATH",
@@ -41,10 +41,13 @@ Technique: TypeAlias = Literal[
     "selective-distilled",
     "uniform-bits",
     "mixed-bit",
+    "selective-mixed-bit",
+    "mixed-bit-selective",
 ]
 """``whole`` is the network itself; ``heads-l1`` and ``magnitude-l1`` are those of the seed paper; ``selective`` removes
 heads and hidden units by what that is measured to cost, ``-repair`` solves for what is left, ``-distilled`` trains
-that a little; ``uniform-bits`` stores all weights alike, ``mixed-bit`` each layer in its own format."""
+that a little; ``uniform-bits`` stores all weights alike, ``mixed-bit`` each layer in its own format; the last two do
+both, in the order in which they are named."""
 
 Words: TypeAlias = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]+$")]
 """One line that is not empty."""
@@ -57,7 +60,7 @@ class StudyPoint:
     Attributes:
         technique: How it was made.
         words: What tells it from the other points of its technique, such as ``5 heads a block``.
-        share: What was aimed at: the share of the parameters that was to go; 0 where nothing was.
+        share: What was aimed at: the share of ``measure`` that was to go; 0 where nothing was.
         parameters: Learned values, zeros included.
         sparsity: Share of the parameters of the whole network that are gone, removed or zero.
         sparsity_qkv: The account of the seed paper: the weights of queries, keys and values that are gone, over all
@@ -73,6 +76,9 @@ class StudyPoint:
         agreement_db: PSNR of the package as typed against the float32 whole network on natural tiles, as gate B
             measures it; None when not measured.
         release: Id of the release that it is; None when it does not ship, or nobody said.
+        measure: What ``share`` is a share of: milliseconds are those of the machine on which the point was made.
+        recipe: How it was distilled, besides the number of steps; empty where it was not.
+        agreement_with: Id of the release whose float32 network ``agreement_db`` compares with; empty for the whole one.
     """
 
     technique: Technique
@@ -90,6 +96,9 @@ class StudyPoint:
     speed: SpeedRecord | None
     agreement_db: float | None
     release: str | None = None
+    measure: Measure | Literal["milliseconds"] = "parameters"
+    recipe: str = ""
+    agreement_with: str = ""
 
     def metric(self, dataset: str, channels: Literal["y", "rgb"] = "y") -> Metric | None:
         """Returns the score on a data set, or None when it was not measured."""

@@ -40,7 +40,7 @@ def test_one_figure_is_seen_at_a_time_and_fits_the_page(zoo_page: Page, width: i
         one = show(zoo_page, figure)
         assert zoo_page.evaluate("document.documentElement.scrollWidth") == width
         marks = one.locator(".plot-mark")
-        marks.evaluate_all("(all) => all.forEach((one) => one.setAttribute('aria-current', 'true'))")  # shows labels
+        marks.locator(".plot-label").evaluate_all("(all) => all.forEach((one) => { one.style.display = 'inline'; })")
         boxes = marks.locator(".plot-label").evaluate_all(
             "(all) => all.map((one) => one.getBoundingClientRect()).map((one) => [one.left, one.right])"
         )
@@ -49,7 +49,7 @@ def test_one_figure_is_seen_at_a_time_and_fits_the_page(zoo_page: Page, width: i
         assert [(left, right) for left, right in boxes if not 0 <= left < right <= width] == []
     network = show(zoo_page, text_zoo.FIGURE_PRUNING).locator("xpath=ancestor::*[contains(@class, 'panels')][1]")
     network.get_by_label(text_zoo.PRUNING_LIST).select_option(label="SwinIR light ×2: time")
-    expect(zoo_page.locator("#zoo-plot figure:visible h2")).to_have_text("Time against sparsity")
+    expect(zoo_page.locator("#zoo-plot figure:visible h2")).to_have_text("Time against sparsity, swinir-light ×2")
     assert zoo_page.evaluate("document.documentElement.scrollWidth") == width
 
 
@@ -70,7 +70,8 @@ def test_another_budget_is_drawn_without_loading_the_page_again(zoo_page: Page) 
     zoo_page.keyboard.press("Tab")
     alert = zoo_page.locator(".budget [role=alert]")
     expect(alert).to_have_text(
-        "Energy, Wh: please give a number from 0.1 to 1000, such as 10; “lots” is none, and the plot stays as it was."
+        "Energy, Wh: please give a number from 0.1 to 1000, such as 10; “lots” does not do, so the plot is still "
+        "the old one."
     )
     expect(hours).to_have_attribute("aria-invalid", "true")
     assert "442 photos" in energy_words(zoo_page)
@@ -86,6 +87,52 @@ def test_another_budget_is_drawn_without_loading_the_page_again(zoo_page: Page) 
     assert zoo_page.evaluate("window.stays") is True
 
 
+def test_the_chosen_variant_is_named_beside_the_plot_and_covers_nothing(zoo_page: Page) -> None:
+    open_zoo(zoo_page)
+    pick(zoo_page, QUICK)
+    for figure, words in ((text_zoo.FIGURE_SIZE, "0.72 MB · "), (text_zoo.FIGURE_ENERGY, "photos of")):
+        one = show(zoo_page, figure)
+        said = one.locator(".plot-chosen")
+        expect(said).to_contain_text(f"{text_zoo.CHOSEN}SwinIR quick ×2: ")
+        expect(said).to_contain_text(words)
+        expect(one.locator(".plot-label:visible")).to_have_count(0)
+        chosen, field = said.bounding_box(), one.locator(":scope > svg").bounding_box()
+        assert chosen
+        assert field
+        assert chosen["y"] + chosen["height"] <= field["y"]
+    expect(show(zoo_page, text_zoo.FIGURE_PRUNING).locator(".plot-chosen")).to_be_empty()  # it is not in this plot
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_huge_numbers_fit_beside_the_plot(zoo_page: Page, width: int) -> None:
+    zoo_page.set_viewport_size({"width": width, "height": 844})
+    open_zoo(zoo_page)
+    show(zoo_page, text_zoo.FIGURE_ENERGY)
+    zoo_page.get_by_label(text_zoo.WATTS).fill("0.1")
+    zoo_page.get_by_label(text_zoo.WATT_HOURS).fill("1000")
+    zoo_page.keyboard.press("Enter")
+    expect(zoo_page.locator("#zoo-plot h2:visible")).to_contain_text("1000 Wh at 0.1 W")
+    one = zoo_page.locator("#zoo-plot figure:visible")
+    ticks = one.locator(".plot-grid text[x='-10']")
+    assert all(words[-1] == "M" or words == "0" for words in ticks.all_text_contents())
+    left = one.evaluate("(one) => one.getBoundingClientRect().left")
+    assert min(ticks.evaluate_all("(all) => all.map((one) => one.getBoundingClientRect().left)")) >= left
+
+
+def test_arrows_of_what_lies_below_the_scale_keep_clear_of_the_words_there(zoo_page: Page) -> None:
+    for width in (390, 1280):
+        zoo_page.set_viewport_size({"width": width, "height": 844})
+        open_zoo(zoo_page)
+        one = show(zoo_page, text_zoo.FIGURE_PRUNING)
+        foot = "(all) => all.map((one) => one.getBoundingClientRect().bottom)"
+        arrows = one.locator(".plot-down").evaluate_all(foot)
+        words = one.locator(".plot-grid text[dy='20']").evaluate_all(
+            "(all) => all.map((one) => one.getBoundingClientRect().top)"
+        )
+        assert arrows
+        assert max(arrows) < min(words)
+
+
 def test_the_keyboard_alone_is_enough_for_the_figures(zoo_page: Page) -> None:
     open_zoo(zoo_page)
     tab_to(zoo_page, "[name=zoo-figure]", presses=20)
@@ -98,7 +145,7 @@ def test_the_keyboard_alone_is_enough_for_the_figures(zoo_page: Page) -> None:
     first = zoo_page.evaluate(read)
     for _ in range(6):  # past what ships
         zoo_page.keyboard.press("ArrowRight")
-    assert zoo_page.evaluate(read) == "selective: 5.0 % gone · −0.05 dB"
+    assert zoo_page.evaluate(read) == "selective: 5.0% gone, −0.05 dB"
     expect(zoo_page.locator("*:focus .plot-label")).to_be_visible()
     zoo_page.keyboard.press("Enter")  # leads nowhere
     zoo_page.keyboard.press("ArrowLeft")

@@ -28,6 +28,7 @@ def test_a_heic_comes_back_sharper_twice_as_large_and_as_a_heic(
     page = browser.new_context(accept_downloads=True).new_page()
     page.set_default_timeout(RUN_MS)
     page.goto(shipped_address)
+    expect(page.locator("#models input:checked")).to_have_value(load_manifest().default.id)
     page.click(f"label[for='model-{quick.id}']")
     expect(page.locator("#models input:checked")).to_have_value(quick.id)
     page.set_input_files("#photo input[type=file]", str(tmp_path / "photo.heic"))

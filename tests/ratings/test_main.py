@@ -7,7 +7,9 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from ratings import __main__ as command
 from ratings.archive import Archive, ArchiveSource
@@ -230,3 +232,24 @@ def test_pictures_are_rendered(home: Path, monkeypatch: pytest.MonkeyPatch, caps
 
     assert command.main(["--home", str(home / "nowhere"), "render", "--out", "set"]) == 1
     assert "manifest.json cannot be read" in capsys.readouterr().err
+
+
+class TestOriginals:
+    """The benchmark that is made of the pictures."""
+
+    def test_every_original_is_a_png_of_its_pixels(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert command.main(["originals"]) == 0
+        assert capsys.readouterr().out == "Skimage10: 10 pictures\n"
+        pictures = load_pictures()
+        assert sorted(path.name for path in (folder / "Skimage10").iterdir()) == sorted(
+            f"{picture.name}.png" for picture in pictures.pictures
+        )
+        for picture in pictures.pictures:
+            with Image.open(folder / "Skimage10" / f"{picture.name}.png") as image:
+                assert image.mode == "RGB"
+                assert np.array_equal(np.asarray(image), pictures.pixels(picture.name, ORIGINAL))
+
+    def test_a_place_that_cannot_be_written_to_is_named(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (folder / "file").write_text("")
+        assert command.main(["originals", "--out", "file"]) == 1
+        assert capsys.readouterr().err == "The pictures cannot be written to file (File exists).\n"

@@ -22,6 +22,7 @@ from zoo.energy import ASSUMED_WATTS, WATT_HOURS, inferences_per_budget
 from zoo.manifest import Manifest
 
 MODELS = family()
+PLOT = r'<figure class="plot" .*?</figure>'
 LIGHT, INT8 = "swinir-light-x2-photos39-float16", "swinir-light-x2-photos39-int8"
 HEADS1, QUICK4 = "swinir-light-x2-photos39-heads1-float16", "swinir-quick-x2-photos39-palette4"
 MANY, SOME = board_of(MODELS, 520, CROWD), board_of(MODELS, 260, CROWD)
@@ -200,7 +201,7 @@ def test_who_stands_first_is_said_with_what_it_would_take_to_change_that() -> No
 
 
 def test_the_plots_show_the_scores_with_their_intervals_and_the_anchors() -> None:
-    size, psnr, energy = re.findall(r'<figure class="plot">.*?</figure>', read(MANY))
+    size, psnr, energy = re.findall(PLOT, read(MANY))
     int8 = MODELS.release(INT8)
     score = next(one for one in MANY.pairs if one.system == INT8)
     assert int8.coreml
@@ -211,8 +212,9 @@ def test_the_plots_show_the_scores_with_their_intervals_and_the_anchors() -> Non
     photos = round(inferences_per_budget(int8.speed.seconds_per_megapixel, ASSUMED_WATTS, WATT_HOURS))
     assert photos == 221
     assert f'aria-label="{int8.label}: 221 photos · {said}"' in energy
-    assert "within 10 Wh, at an assumed 3 W" in energy
-    assert "times measured on another machine, float32, and from a power that is assumed" in energy
+    assert "Photos of a megapixel at 3 W, 10 Wh (assumed)" in energy
+    assert "Times were measured on another machine, float32." in energy
+    assert "put in your own in the Zoo tab, below the plot “Energy”" in energy
     for one in (size, psnr, energy):
         original = next(p for p in MANY.pairs if p.system == ORIGINAL)
         assert f"The original {points_text(original.score)}" in one
@@ -226,15 +228,34 @@ def test_the_plots_show_the_scores_with_their_intervals_and_the_anchors() -> Non
 
 def test_what_was_not_measured_is_left_out_of_the_plot_and_named() -> None:
     releases = tuple(replace(one, metrics=()) if one.id == INT8 else one for one in MODELS.releases)
-    _, psnr, _ = re.findall(r'<figure class="plot">.*?</figure>', read(MANY, models=Manifest(releases=releases)))
+    _, psnr, _ = re.findall(PLOT, read(MANY, models=Manifest(releases=releases)))
     assert INT8 not in psnr
     assert "Left out, not measured on Kodak24: SwinIR light ×2, int8." in psnr
     bare = Manifest(releases=tuple(replace(one, coreml=None) for one in MODELS.releases))
-    assert len(re.findall(r'<figure class="plot">', read(MANY, models=bare))) == 2
+    assert len(re.findall(r'<figure class="plot" ', read(MANY, models=bare))) == 2
     untimed = tuple(replace(one, speed=None) if one.id == INT8 else one for one in MODELS.releases)
-    *_, energy = re.findall(r'<figure class="plot">.*?</figure>', read(MANY, models=Manifest(releases=untimed)))
+    *_, energy = re.findall(PLOT, read(MANY, models=Manifest(releases=untimed)))
     assert INT8 not in energy
-    assert "Left out, without a measured time: SwinIR light ×2, int8." in energy
+    assert "Left out, without a time of that run: SwinIR light ×2, int8." in energy
+    later = tuple(
+        replace(one, speed=replace(one.speed, machine="later")) if one.id == INT8 and one.speed else one
+        for one in MODELS.releases
+    )
+    *_, energy = re.findall(PLOT, read(MANY, models=Manifest(releases=later)))
+    assert INT8 not in energy
+    assert "Left out, without a time of that run: SwinIR light ×2, int8." in energy
+    nothing = Manifest(releases=tuple(replace(one, speed=None) for one in MODELS.releases))
+    assert "Times were measured" not in read(MANY, models=nothing)
+
+
+def test_a_network_looks_the_same_in_all_plots() -> None:
+    """Also where none of the network before it has anything to show."""
+    first = MODELS.releases[0].variant.family
+    bare = tuple(replace(one, coreml=None) if one.variant.family == first else one for one in MODELS.releases)
+    size, psnr, _ = re.findall(PLOT, read(MANY, models=Manifest(releases=bare)))
+    legend = r'<li><svg class="(plot-network-\d) plot-filled".*?</svg>([^<]*)</li>'
+    assert re.findall(legend, size) == [("plot-network-1", "SwinIR quick ×2")]
+    assert re.findall(legend, psnr) == [("plot-network-0", "SwinIR light ×2"), ("plot-network-1", "SwinIR quick ×2")]
 
 
 def test_preliminary_scores_are_marked_in_table_and_plot() -> None:
@@ -243,7 +264,7 @@ def test_preliminary_scores_are_marked_in_table_and_plot() -> None:
     assert text.BOARD_PRELIMINARY in row
     assert "board-faint" in row
     points = re.findall(rf'data-variant="{INT8}" class="([^"]*)"', html)
-    assert points == ["plot-mark plot-0 plot-hollow"] * 3
+    assert points == ["plot-mark plot-network-0 plot-hollow"] * 3
 
 
 def test_the_screening_is_told_in_words() -> None:

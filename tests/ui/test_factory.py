@@ -13,15 +13,16 @@ import httpx
 import pytest
 
 from tests.ratings.picture_sets import write_small_set
-from tests.ui.studio import Loader, manifest, zoo
+from tests.ui.studio import Loader, manifest, studio, write_photo, zoo
 from tests.ui.voters import Served, served
 from ui import text
+from ui.endpoints import Endpoints
 from ui.factory import App, create_app
 from ui.limits import RATES
 from ui.poll import open_poll
 from ui.settings import Settings, Voting
 from zoo.hub import HubSource
-from zoo.manifest import save_manifest
+from zoo.manifest import Manifest, save_manifest
 
 
 def words(app: App) -> str:
@@ -141,3 +142,18 @@ def test_serving_leaves_the_environment_and_the_collector_as_they_were(
         assert os.environ["FORWARDED_ALLOW_IPS"] == "10.0.0.1"
         assert gc.get_freeze_count() > 100_000, "else the collector stops all votes for as long as it looks at them"
     assert gc.get_freeze_count() < 1000
+
+
+def test_the_default_is_chosen_everywhere_and_need_not_be_the_first(tmp_path: Path) -> None:
+    first, chosen = manifest().releases
+    models = Manifest(releases=(first, chosen), default_id=chosen.id)
+    app = create_app(Settings(), zoo(models), Loader().load)
+    values = {one["props"].get("elem_id"): one["props"].get("value") for one in app.blocks.config["components"]}
+    assert values["models"] == values["zoo-plot"] == values["zoo-table"] == chosen.id
+    assert chosen.id in values["zoo-card"]
+    one = studio(models=models)
+    assert [(row["id"], row["is_default"]) for row in Endpoints(one).models()] == [(first.id, False), (chosen.id, True)]
+    loader = Loader()
+    *_, path = Endpoints(studio(models=models, loader=loader)).upscale(str(write_photo(tmp_path / "a.jpg")), "", "png")
+    assert list(loader.engines) == [chosen.id]
+    assert Path(path).name == "a_x4.png"

@@ -1,7 +1,9 @@
 import re
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from html import unescape
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -9,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_core.errors import OptionError
-from tests.ui.studies import LIGHT, MIXED, PRUNED, compressed, study
-from tests.ui.studio import family, studio
-from ui import text_zoo
+from tests.ui.studies import LIGHT, LOSSES, MIXED, PRUNED, compressed, study
+from tests.ui.studio import family, studio, zoo
+from ui import text, text_zoo
+from ui.factory import create_app
+from ui.poll import Poll
+from ui.settings import Settings
 from ui.tabs.zoo import draw_energy
 from ui.tabs.zoo_figures import WATT_HOURS_FIELD, WATTS, energy_of, figures_of, number_of
 from ui.tabs.zoo_rows import table_of
@@ -19,9 +24,12 @@ from ui.tabs.zoo_sheet import sheet_html
 from zoo.energy import inferences_per_budget
 from zoo.manifest import Manifest
 from zoo.release import DeviceRecord
+from zoo.report.techniques import LOOKS
+from zoo.study import Technique, load_study
 
 ATTACK = "<img src=x onerror=alert(1)>\"'"
 MODELS = family()
+QUICK = "swinir-quick-x2-photos39-float16"
 
 
 def drawn(html: str) -> list[str]:
@@ -68,28 +76,49 @@ def test_photos_within_a_budget_come_from_the_measured_time() -> None:
     light = MODELS.release(LIGHT)
     assert light.speed
     photos = inferences_per_budget(light.speed.seconds_per_megapixel, 3, 10)
-    assert said(plot)[light.label] == f"1.86 MB · {photos:.0f} photos"
+    assert said(plot)[light.label] == f"1.86 MB, {photos:.0f} photos of 54.3 s"
     assert len(said(plot)) == len(MODELS.releases)
     assert "10 Wh at 3 W" in plot
     assert "assumption" in plot
     assert "not on a phone" in plot
     [half] = drawn(energy_of(MODELS, 6, 10))
-    assert said(half)[light.label] == f"1.86 MB · {photos / 2:.0f} photos"
+    assert said(half)[light.label] == f"1.86 MB, {photos / 2:.0f} photos of 54.3 s"
     assert energy_of(Manifest(releases=(replace(light, speed=None),)), 3, 10) == ""
 
 
-def test_what_was_timed_on_a_device_can_be_told_from_what_was_not() -> None:
-    assert "plot-mark plot-0 plot-filled" not in energy_of(MODELS, 3, 10)
-    one = MODELS.release(LIGHT)
-    assert one.coreml
+def test_times_of_two_runs_are_not_in_one_plot() -> None:
+    one = MODELS.releases[3]
+    assert one.speed
+    later = replace(one, speed=replace(one.speed, machine="later"))
+    models = Manifest(releases=tuple(later if other.id == one.id else other for other in MODELS.releases))
+    html = unescape(energy_of(models, 3, 10))
+    assert len(said(html)) == len(MODELS.releases) - 1
+    assert f"times of two runs cannot be compared: {one.label}." in html
+    rows = dict(re.findall(r'name="variant" value="([^"]+)"(.*?)</tr>', table_of(models)))
+    assert f">{one.speed.seconds_per_megapixel:.1f}<" not in rows[one.id]
+    assert text_zoo.OTHER_RUNS in table_of(models)
+    assert text_zoo.OTHER_RUNS not in table_of(MODELS)
+
+
+def test_times_on_a_device_have_a_plot_of_their_own() -> None:
     device = DeviceRecord(
         device="iPhone 99", system="iOS 40", compute_units="all", milliseconds_per_tile=10, date="2026-01-02"
     )
-    timed = replace(one, coreml=replace(one.coreml, devices=(device,)))
-    html = energy_of(Manifest(releases=(timed, *MODELS.releases[1:])), 3, 10)
-    assert html.count("plot-mark plot-0 plot-filled") == 1
-    assert text_zoo.ENERGY_FILLED in html
-    assert "iPhone 99" in html
+    packed = [one for one in MODELS.releases if one.coreml]
+    timed = {one.id: replace(one, coreml=replace(one.coreml, devices=(device,))) for one in packed if one.coreml}
+    html = energy_of(Manifest(releases=tuple(timed.get(one.id, one) for one in MODELS.releases)), 3, 10)
+    assert len(said(html)) == len(packed)
+    assert "package on iPhone 99, iOS 40, all." in html
+    assert "not on a phone" not in html
+
+
+def test_a_difference_is_between_scores_of_one_tool() -> None:
+    one = MODELS.releases[1]
+    other = replace(one, metrics=tuple(replace(metric, tool="another") for metric in one.metrics))
+    models = Manifest(releases=tuple(other if release.id == one.id else release for release in MODELS.releases))
+    changed = re.compile(rf'name="variant" value="{one.id}".*?</tr>')
+    before, after = (changed.findall(table_of(each))[0] for each in (MODELS, models))
+    assert before.count(text.NO_TIME) + 1 == after.count(text.NO_TIME)
 
 
 @pytest.mark.parametrize(
@@ -147,8 +176,10 @@ def test_what_pruning_costs_is_a_curve_for_each_technique_and_a_plot_for_each_da
     ]  # fmt: skip
     kodak = drawn(html)[2]
     points = said(kodak)
-    assert points["selective + repair"] == "30.0 % gone · −0.28 dB"
+    assert points["selective + repair"] == "30.0% gone, −0.28 dB"
     assert points["SwinIR light ×2, 1 head fewer"].endswith("−0.22 dB")
+    assert points["SwinIR light ×2, 30 % zeros (of linear weights)"] == "0.0% zero, −0.12 dB"
+    assert "Half of the light network has learned nothing" in kodak
     assert kodak.count("plot-curve ") == 5  # heads and single weights of the manifest, three techniques of the study
     links = re.findall(r'data-variant="([^"]*)"', kodak)
     assert len(links) == 6  # what ships and is pruned leads to its sheet,
@@ -165,9 +196,75 @@ def test_a_study_of_an_unlisted_network_with_one_point_is_a_plot_too() -> None:
     html = figures_of(MODELS, [one])
     assert "swinir-other ×2: PSNR lost, Kodak24" in options(html)
     [plot] = [plot for plot in drawn(html) if "PSNR lost" in plot and "selective" in plot and "Kodak24" in plot]
-    assert said(plot) == {"selective": "5.0 % gone · 0.00 dB, below the scale"}
+    assert said(plot) == {"selective": "5.0% gone, 0.00 dB, below the scale"}
     assert plot.count(' tabindex="0"') == 1
     assert re.findall(r"<line[^>]*/>", plot[plot.index("plot-curve ") : plot.index("</g></g>")]) == []
+
+
+def test_losses_that_nobody_sees_do_not_flatten_the_others() -> None:
+    losses: dict[Technique, tuple[float, ...]] = {"selective": (0.0001, 0.009, 0.02, 0.04, 0.08, 0.16)}
+    kodak = drawn(figures_of(Manifest(releases=MODELS.releases[:1]), [study(losses)]))[2]
+    assert kodak.count(", below the scale") == 2 * 2  # two points, said and written
+    curve = kodak[kodak.index("plot-curve ") :]
+    steps = [float(y) for y in re.findall(r'y1="[\d.]+%" x2="[\d.]+%" y2="([\d.]+)%"/>', curve)]
+    assert len(steps) == 5
+    assert steps[0] > steps[1] > steps[2] > steps[3] > steps[4]
+    assert steps[3] - steps[4] > 15  # twice the loss is a good step up
+    size = drawn(figures_of(MODELS, []))[0]
+    assert size.count(", below the scale") == 2 * sum(
+        metric.psnr_db < metric.bicubic_psnr_db - 0.5
+        for one in MODELS.releases
+        if (metric := one.metric("Kodak24")) is not None
+    )
+
+
+def test_a_technique_looks_the_same_in_every_plot() -> None:
+    html = figures_of(MODELS, [study(), replace(study({"selective-repair": LOSSES["selective-repair"]}), whole=QUICK)])
+    found = re.findall(r'<li><svg class="(plot-technique-[\w-]+) plot-filled"[^>]*>(.*?)</svg>([^<]*)</li>', html)
+    looks = {name: (colour, shape) for colour, shape, name in found}
+    assert all(looks[name] == (colour, shape) for colour, shape, name in found)
+    repaired = [one for one in found if one[2] == "selective + repair"]
+    assert len(repaired) > 3
+    assert repaired[0][:2] == ("plot-technique-selective-repair", LOOKS["selective-repair"].shape)
+    assert len({colour for colour, _ in looks.values()}) == len({shape for _, shape in looks.values()}) == len(looks)
+
+
+def test_the_real_test_is_shown_before_what_proves_little() -> None:
+    quick = replace(study({"selective-repair": LOSSES["selective-repair"]}), whole=QUICK, family="swinir-quick")
+    names = options(figures_of(MODELS, [study(), quick]))
+    assert [name.split(":")[0] for name in names] == ["SwinIR quick ×2"] * 3 + ["SwinIR light ×2"] * 3
+
+
+def test_what_was_chosen_by_another_measure_is_a_dashed_curve_with_its_own_name() -> None:
+    points = tuple(replace(one, measure="macs") for one in study().points)
+    html = figures_of(MODELS, [replace(study(), points=(*study().points, *points))])
+    assert "selective + repair, by multiplications" in html
+    kodak = drawn(html)[2]
+    assert kodak.count(" plot-dashed") == 3
+
+
+def test_a_study_that_cannot_be_read_is_said_where_its_plots_would_be() -> None:
+    html = figures_of(MODELS, [], "It cannot be read <b>.")
+    assert html.endswith('<p class="plot-note" role="note">It cannot be read &lt;b&gt;.</p>')
+    assert buttons(html)
+    bare = Manifest(releases=tuple(replace(one, metrics=(), speed=None) for one in MODELS.releases[:1]))
+    assert figures_of(bare, [], "No.") == '<p class="plot-note" role="note">No.</p>'
+
+
+def test_a_damaged_study_does_not_stop_the_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text('{"schema": 1, "studies": [5]}', encoding="utf-8")
+    monkeypatch.setattr("ui.factory.load_study", partial(load_study, tmp_path / "study.json"))
+    app = create_app(Settings(), zoo(MODELS), poll=Poll.off(MODELS))
+    try:
+        assert app.studio.studies == ()
+        assert app.studio.study_notice.startswith(
+            "What was measured of networks that are not on offer cannot be shown."
+        )
+        assert "study.json is damaged" in app.studio.study_notice
+        [shown] = [block for block in app.blocks.blocks.values() if block.elem_id == "zoo-plot"]
+        assert unescape(app.studio.study_notice) in unescape(str(shown.html_template))
+    finally:
+        app.close()
 
 
 def test_words_from_outside_are_escaped_in_the_figures() -> None:

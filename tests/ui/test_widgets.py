@@ -24,6 +24,7 @@ from ui.widgets.board_table import (
 )
 from ui.widgets.budget import Quantity, budget_html
 from ui.widgets.download import Offer, answer_value, offer_value
+from ui.widgets.looks import network_look
 from ui.widgets.panels import Panel, listed_panels_html, panels_html
 from ui.widgets.plot import Level, Plot, Point, plot_html
 from ui.widgets.press import fixed_template, pressed_id
@@ -40,7 +41,9 @@ from ui.widgets.sheet import (
     words,
 )  # fmt: skip
 from ui.widgets.variants import Cell, Column, VariantRow, variants_html
+from zoo.report.techniques import LOOKS
 
+FAMILIES = ["light", "quick", "single", *(f"family {name}" for name in "defgh")]
 LOG, LINEAR = Axis(title="MB", kind="log"), Axis(title="dB", room=0.05)
 ATTACK = "<img src=x onerror=alert(1)>\"'"
 
@@ -55,8 +58,8 @@ def point(
     interval: tuple[float, float] | None = None,
 ) -> Point:
     return Point(
-        id=name, label=name.upper(), family=family, x=x, y=y, words=f"{x:g} MB · {y:.2f} dB", interval=interval,
-        is_filled=is_filled,
+        id=name, label=name.upper(), family=family, look=network_look(FAMILIES.index(family)), x=x, y=y,
+        words=f"{x:g} MB · {y:.2f} dB", interval=interval, is_filled=is_filled,
     )  # fmt: skip
 
 
@@ -99,7 +102,7 @@ def test_words_from_outside_are_escaped_in_every_widget() -> None:
                 y=Axis(title=ATTACK),
                 filled=ATTACK,
                 hollow=ATTACK,
-                points=(replace(point(ATTACK, 1, 2, family=ATTACK, is_filled=False), words=ATTACK),),
+                points=(replace(point(ATTACK, 1, 2, is_filled=False), family=ATTACK, words=ATTACK),),
                 levels=(Level(y=1, words=ATTACK),),
                 front=ATTACK,
                 note=ATTACK,
@@ -190,12 +193,13 @@ def test_a_linear_axis_has_equal_steps() -> None:
     [
         (LOG, (0.5, 4), ["0.5", "1", "2", "5"]),
         (LOG, (1.2, 1.3), ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6"]),  # no two of 1, 2, 5
-        (LOG, (2, 3000), ["2", "5", "10", "20", "50", "100", "200", "500", "1000", "2000"]),
+        (LOG, (2, 3000), ["2", "5", "10", "20", "50", "100", "200", "500", "1,000", "2,000"]),
         (LINEAR, (31, 33), ["31.0", "31.5", "32.0", "32.5", "33.0"]),
         (LINEAR, (5, 5), ["4.96", "4.98", "5.00", "5.02", "5.04"]),
         (Axis(title="p", is_signed=True), (-180, 200), ["−200", "−100", "0", "+100", "+200"]),
         (Axis(title="J"), (0.001, 0.0042), ["0.001", "0.002", "0.003", "0.004"]),
-        (Axis(title="n"), (0, 90_000), ["0", "20000", "40000", "60000", "80000"]),
+        (Axis(title="n"), (1e6, 6e6), ["1M", "2M", "3M", "4M", "5M", "6M"]),
+        (Axis(title="n"), (0, 90_000), ["0", "20k", "40k", "60k", "80k"]),
     ],
 )
 def test_round_values_stand_along_an_axis(axis: Axis, values: tuple[float, float], words: list[str]) -> None:
@@ -231,11 +235,37 @@ def test_a_very_long_whisker_does_not_flatten_the_others() -> None:
 def test_what_is_far_below_bicubic_does_not_flatten_the_others() -> None:
     good = [point("a", 1, 33.0), point("b", 2, 33.5)]
     near, far = (places(plot([*good, point("c", 3, psnr)], 31.0)) for psnr in (30.5, 8.0))
-    assert near["a"] == far["a"]
-    assert far["c"][1] == 100
+    farther = places(plot([*good, point("c", 3, -800.0)], 31.0))
+    assert farther == far
+    assert far["a"][1] - far["b"][1] > 0.8 * (near["a"][1] - near["b"][1]) > 4
     assert "8.00 dB, below the scale" in plot([*good, point("c", 3, 8.0)], 31.0)
-    without = places(plot([*good, point("c", 3, 8.0)]))
-    assert without["c"][1] < 100
+    assert "below the scale" not in plot([*good, point("c", 3, 30.5)], 31.0)
+
+
+def test_without_a_floor_all_points_have_their_place_on_the_scale() -> None:
+    points = [point("a", 1, 33.0), point("b", 2, 33.5), point("c", 3, 8.0)]
+    at = places(plot(points))
+    assert (at["a"][1] - at["b"][1]) / (at["c"][1] - at["a"][1]) == pytest.approx(0.5 / 25, abs=0.002)
+    assert "below the scale" not in plot(points)
+    assert "plot-down" not in plot(points)
+
+
+def test_what_lies_below_the_scale_keeps_clear_of_what_is_written_below_it() -> None:
+    html = plot([point("a", 1, 33.0), point("b", 2, 33.5), point("c", 3, 8.0)], 31.0)
+    down = places(html)["c"][1]
+    assert html.count("plot-down") == 1
+    for height in (300, 360):  # of the plot on a phone and elsewhere, in pixels; 16 of them are below the mark's middle
+        assert down / 100 * height + 16 < height + 2
+    assert down > max(float(y) for y in re.findall(r'<text x="-10" y="([\d.]+)%"', html))
+
+
+def test_what_stands_along_the_upright_axis_has_room() -> None:
+    for low, high in ((1.0, 2.0), (1e3, 9e3), (-4e6, 4e6), (36.901, 36.902)):
+        html = plot([point("a", 1, low), point("b", 2, high)], y=Axis(title="y"))
+        [left] = re.findall(r'style="--left:(\d+)px"', html)
+        words = re.findall(r'<text x="-10" [^>]*>([^<]*)<', html)
+        assert int(left) >= 40
+        assert all(7 * len(one) + 10 < int(left) for one in words)
 
 
 def test_the_line_joins_those_that_nothing_smaller_beats() -> None:
@@ -265,16 +295,30 @@ def test_points_that_are_equal_have_a_place_each() -> None:
 
 
 def test_eight_families_look_different() -> None:
-    points = [point(name, at + 1, 1.0, family=f"family {name}") for at, name in enumerate("abcdefgh")]
+    points = [point(name, at + 1, 1.0, family=FAMILIES[at]) for at, name in enumerate("abcdefgh")]
     html = plot(points)
     marks = re.findall(
-        r'<a href=.*?class="plot-mark (plot-\d) [^"]*".*?<circle class="plot-hit" r="14"/>(<.*?/>)', html
+        r'<a href=.*?class="plot-mark (plot-network-\d) [^"]*".*?<circle class="plot-hit" r="14"/>(<.*?/>)', html
     )
     assert len({look for look, _ in marks}) == len({shape for _, shape in marks}) == 8
     style = STYLE.read_text(encoding="utf-8")
     colours = [re.findall(rf"\.{look} {{ --mark: (#\w+); }}", style) for look, _ in marks]
     assert [len(one) for one in colours] == [2] * 8  # light and dark
     assert len({colour for one in colours for colour in one}) == 16
+
+
+def test_the_style_sheet_has_the_colours_of_the_techniques() -> None:
+    style = STYLE.read_text(encoding="utf-8")
+    for technique, look in LOOKS.items():
+        light, dark = re.findall(rf"\.plot-technique-{technique} {{ --mark: (#\w+); }}", style)
+        assert (light, dark) == (look.colour, look.dark)
+
+
+def test_a_look_belongs_to_a_family_and_not_to_its_place_among_others() -> None:
+    alone = plot([point("b", 2, 33.0, family="quick")])
+    both = plot([point("a", 1, 33.0), point("b", 2, 33.0, family="quick")])
+    [first], [_, second] = (re.findall(r'<li>(<svg class="plot-network.*?)</li>', html) for html in (alone, both))
+    assert first == second
 
 
 def test_curves_join_the_points_of_a_family_from_left_to_right() -> None:
@@ -287,13 +331,18 @@ def test_curves_join_the_points_of_a_family_from_left_to_right() -> None:
     at = places(html)
     first, second, third = (
         [[float(n) for n in re.findall(r'[xy][12]="([\d.]+)%"', line)] for line in re.findall("<line.*?/>", inside)]
-        for inside in re.findall(r'<g class="plot-curve plot-\d">(.*?)</g>', html)
+        for inside in re.findall(r'<g class="plot-curve plot-network-\d">(.*?)</g>', html)
     )
     assert first == [[*at["a"], *at["b"]], [*at["b"], *at["c"]]]
     assert second == [[*at["x"], *at["y"]]]
     assert third == []
     assert list(at) == ["a", "b", "c", "x", "y", "alone"]  # the keyboard goes along each curve
     assert html.count('tabindex="-1"') == 5
+    dashed = [replace(one, look=replace(one.look, is_dashed=True)) if one.family == "quick" else one for one in points]
+    found = re.findall(
+        r'<g class="plot-curve plot-network-\d( plot-dashed)?">', plot_html(replace(curved, points=tuple(dashed)))
+    )
+    assert found == ["", " plot-dashed", ""]
     assert "plot-curve" not in plot_html(replace(curved, has_curves=False))
     assert "tabindex" not in plot_html(replace(curved, has_curves=False))
 
@@ -301,17 +350,20 @@ def test_curves_join_the_points_of_a_family_from_left_to_right() -> None:
 def test_what_is_no_variant_is_no_link_but_can_be_read() -> None:
     html = plot([replace(point("a", 1, 33.0), id=None), point("b", 2, 33.0)])
     assert html.count("<a ") == html.count("data-variant=") == 1
-    assert '<g role="img" class="plot-mark plot-0 plot-filled" aria-label="A: 1 MB · 33.00 dB" tabindex="0">' in html
+    assert (
+        '<g role="img" class="plot-mark plot-network-0 plot-filled" aria-label="A: 1 MB · 33.00 dB" tabindex="0">'
+        in html
+    )
 
 
-def test_what_a_logarithmic_axis_cannot_hold_stands_at_its_beginning() -> None:
+def test_what_a_logarithmic_axis_cannot_hold_stands_below_it() -> None:
     points = (point("a", 1, 0.5), point("b", 2, 0.0), point("c", 3, -1.0), point("d", 0, 2.0), point("e", 2, 0.02))
     for floor, lowest in ((None, 0), (0.1, 1)):
         html = plot_html(Plot(title="T", group="G", x=LOG, y=replace(LOG, floor=floor), points=points))
         at = places(html)
-        assert at["b"][1] == at["c"][1] == 100 > at["a"][1] > at["d"][1]
-        assert (at["e"][1] == 100) == (lowest == 1)  # below the floor
-        assert at["d"][0] == 0
+        assert 100 > at["b"][1] == at["c"][1] > at["a"][1] > at["d"][1]
+        assert (at["e"][1] == at["b"][1]) == (lowest == 1)  # below the floor
+        assert 0 < at["d"][0] < at["a"][0]
         assert html.count("below the scale") == 2 * (2 + lowest)  # said and written
     assert len(places(plot([point("a", 0, 0.0)], x=LOG, y=LOG))) == 1
 
@@ -319,7 +371,7 @@ def test_what_a_logarithmic_axis_cannot_hold_stands_at_its_beginning() -> None:
 def test_many_decades_are_marked_by_powers_of_ten_only() -> None:
     html = plot([point("a", 0.001, 1.0), point("b", 1e6, 2.0)])
     shown = re.findall(r'dy="20" text-anchor="middle">([^<]*)<', html)
-    assert shown == ["0.001", "0.01", "0.1", "1", "10", "100", "1000", "10000", "100000", "1000000"]
+    assert shown == ["0.001", "0.01", "0.1", "1", "10", "100", "1,000", "10k", "100k", "1M"]
 
 
 def test_one_panel_needs_no_choice() -> None:

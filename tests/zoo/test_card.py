@@ -93,4 +93,10 @@ def test_calibration_and_teaching_are_told_only_where_they_were(release: Release
     assert calibration_text(replace(release, compression=done)) == "32 tiles of 64 × 64 pixels from drawings"
     told = finetune_text(replace(release, compression=done))
     assert told == "4,000 steps on other drawings, without their originals; by hand, seed 1"
+    cut = replace(done, calibration=replace(CALIBRATION, cell=256), finetune=replace(FINETUNE, cell=128, device="cpu"))
+    told = calibration_text(replace(release, compression=cut))
+    assert told == "32 tiles of 64 × 64 pixels from drawings, cut into squares of 256"
+    assert finetune_text(replace(release, compression=cut)) == (
+        "4,000 steps on other drawings, cut into squares of 128, without their originals; by hand, seed 1; cpu"
+    )
     assert "Calibrated on" not in model_card(release)

@@ -157,7 +157,7 @@ class TestOpening:
         assert [release.variant.family for release in zoo.manifest.releases] == ["other"]
         assert "schema number 99" in zoo.notices[0]
 
-    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": 3, "releases": [{}]}'])
+    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema": 4, "default": "x", "releases": [{}]}'])
     def test_a_damaged_list_is_refused(self, site: Site, content: bytes) -> None:
         zoo = site.open(site.hub.put(REPO, {LISTING: content}))
         assert [release.variant.family for release in zoo.manifest.releases] == ["other"]

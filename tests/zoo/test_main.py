@@ -1,5 +1,6 @@
 """The command line of the zoo, from training to a release, in a folder of its own."""
 
+import argparse
 import json
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from zoo import __main__ as command
 from zoo.card import model_card
 from zoo.manifest import load_manifest
 from zoo.workshop import recipes
+from zoo.workshop.calibration import CalibrationOptions
+from zoo.workshop.distill import DistillOptions
 
 
 @pytest.fixture
@@ -71,3 +74,41 @@ def test_a_mistake_is_one_sentence_and_exit_status_1(workshop: Path, capsys: pyt
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert "manifest.json" in captured.err
+
+
+def commands_of(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    [subparsers] = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    return dict(subparsers.choices)
+
+
+COMMANDS = commands_of(command._parser())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_tells_of_every_option_and_its_default(name: str) -> None:
+    assert "None" not in COMMANDS[name].format_help()
+    for action in COMMANDS[name]._actions:
+        told = (action.help or "").replace("%(default)s", str(action.default))
+        assert told, f"nothing is said of {action.dest}"
+        if isinstance(action, argparse._HelpAction | argparse._StoreTrueAction):
+            continue
+        if action.option_strings and action.required:
+            assert "by default" not in told
+        elif action.default in (None, "", []):
+            assert "by default" in told or "must be named" in told or not action.option_strings, told
+        elif isinstance(action.default, list):
+            assert f"{' '.join(map(str, action.default))} by default" in told, told
+        else:
+            assert f"{action.default} by default" in told, told
+
+
+def test_the_defaults_that_help_tells_of_are_those_of_the_workshop() -> None:
+    """They are told in words, because help is given without the workshop."""
+    finetune, calibration = DistillOptions(photos=Path()), CalibrationOptions(photos=Path())
+    told = {one.dest: one.help or "" for name in ("build", "study") for one in COMMANDS[name]._actions}
+    assert f"; {calibration.tiles} by default" in told["calibration_tiles"]
+    assert f"of {calibration.side} pixels" in told["calibration_tiles"]
+    for way, field in (("steps",) * 2, ("batch",) * 2, ("patch",) * 2, ("rate", "learning_rate"), ("seed",) * 2):
+        assert f"{getattr(finetune, field)} by default" in told[f"finetune_{way}"]
+    assert f"{finetune.optimizer} by default" in told["finetune_optimizer"]
+    assert finetune.pool is None

@@ -9,7 +9,7 @@ import pytest
 
 from sr_core.errors import ModelError, UnknownModelError
 from zoo.manifest import HOME, MANIFEST_PATH, Manifest, json_schema, load_manifest, release_json, save_manifest
-from zoo.release import Release
+from zoo.release import CompressionRecord, Release
 from zoo.workshop.records import put_metrics, put_release
 
 
@@ -20,7 +20,32 @@ def test_a_manifest_is_read_as_it_was_written(manifest: Manifest, tmp_path: Path
     assert list(tmp_path.glob("*.part")) == []
 
 
-def test_a_release_is_found_by_its_id_and_the_first_is_the_default(manifest: Manifest) -> None:
+def test_the_default_is_what_is_named_or_else_the_first(manifest: Manifest, tmp_path: Path) -> None:
+    first = manifest.releases[0]
+    second = replace(first, variant=replace(first.variant, trained="again"))
+    assert Manifest(releases=(first, second)).default == first
+    named = Manifest(releases=(first, second), default_id=second.id)
+    assert named.default == second
+    save_manifest(named, tmp_path / "manifest.json")
+    assert load_manifest(tmp_path / "manifest.json") == named
+    assert put_release(named, replace(first, label="new")).default == second
+    assert put_release(named, replace(first, variant=replace(first.variant, trained="other"))).default == second
+    with pytest.raises(ModelError, match="The default model 'huge' is not one of those"):
+        Manifest(releases=(first,), default_id="huge")
+
+
+def test_what_ships_by_default_is_faster_than_its_whole_network_which_stands_first() -> None:
+    manifest = load_manifest()
+    whole = manifest.whole(manifest.default)
+    assert whole == manifest.releases[0]
+    assert manifest.default.cost.macs_per_megapixel < 0.6 * whole.cost.macs_per_megapixel
+    for dataset in ("Set5", "Kodak24"):
+        scores = [release.metric(dataset) for release in (manifest.default, whole)]
+        assert all(scores)
+        assert scores[0].psnr_db > scores[1].psnr_db - 0.05  # type: ignore[union-attr]
+
+
+def test_a_release_is_found_by_its_id(manifest: Manifest) -> None:
     assert manifest.release("tiny-x2-drawn-float16") is manifest.default
     with pytest.raises(UnknownModelError, match=r"no model 'huge'; the models are tiny-x2-drawn-float16"):
         manifest.release("huge")
@@ -29,8 +54,13 @@ def test_a_release_is_found_by_its_id_and_the_first_is_the_default(manifest: Man
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda d: d.update(schema=2), "schema number 2; this version reads only 3"),
-        (lambda d: d.update(schema=4), "schema number 4; this version reads only 3"),
+        (lambda d: d.update(schema=3), "schema number 3; this version reads only 4"),
+        (lambda d: d.update(schema=5), "schema number 5; this version reads only 4"),
+        (lambda d: d.update(more=1), "holds more than its schema number, default and releases"),
+        (lambda d: d.pop("default"), "damaged: 'default'"),
+        (lambda d: d.update(default="huge"), "names 'huge' as its default, but does not list that"),
+        (lambda d: d.update(default=["huge"]), r"names \['huge'\] as its default"),
+        (lambda d: d.update(default=""), "names '' as its default"),
         (lambda d: d.update(releases=[]), "at least one release"),
         (lambda d: d["releases"].append(d["releases"][0]), "no id twice"),
         (
@@ -114,6 +144,8 @@ class TestSchema:
         "change",
         [
             lambda d: d.update(schema=1),
+            lambda d: d.pop("default"),
+            lambda d: d.update(default="Not An Id"),
             lambda d: d.update(releases=[]),
             lambda d: d.update(extra=1),
             lambda d: d["releases"][0].update(surprise=1),
@@ -170,7 +202,7 @@ class TestSchema:
         assert [one["type"] for one in record["resources"]] == ["safetensors", "mlpackage"]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 3}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 4}'])
 def test_a_file_that_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "manifest.json"
     path.write_text(text)
@@ -225,3 +257,135 @@ def test_what_was_grown_from_another_network_is_whole_itself() -> None:
     light, quick = (manifest.release(f"swinir-{family}-x2-photos39-float16") for family in ("light", "quick"))
     grown = replace(light, parent=quick.id)
     assert Manifest(releases=(grown, quick)).references == {}
+
+
+LIGHT = "swinir-light-x2-photos39"
+
+
+class TestRemoval:
+    """What a record says was removed leads from the parent's network to the release's own."""
+
+    @staticmethod
+    def listed(tmp_path: Path, *releases: Release) -> Path:
+        path = tmp_path / "manifest.json"
+        save_manifest(Manifest(releases=releases), path)
+        return path
+
+    @staticmethod
+    def pair(name: str, parent: str = "float16") -> tuple[Release, Release, CompressionRecord]:
+        """A parent, what was made of it, and the record of how."""
+        manifest = load_manifest()
+        child = manifest.release(f"{LIGHT}-{name}")
+        assert child.compression is not None
+        assert child.parent == f"{LIGHT}-{parent}"
+        return manifest.release(child.parent), child, child.compression
+
+    def refused(self, tmp_path: Path, parent: Release, child: Release, **changes: Any) -> str:
+        assert child.compression is not None
+        wrong = replace(child, compression=replace(child.compression, **changes))
+        with pytest.raises(ModelError) as caught:
+            load_manifest(self.listed(tmp_path, parent, wrong))
+        assert str(caught.value).count("\n") == 0
+        assert child.id in str(caught.value)
+        return str(caught.value)
+
+    @pytest.mark.parametrize("kind", ["removed_heads", "removed_units"])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda block: (*block, block[0]),
+            lambda block: (*block[1:], 10_000),
+            lambda block: (*block[1:], 120),
+            lambda block: (*block[2:], block[2], block[2]),
+        ],
+        ids=["twice", "far beyond", "one beyond", "another twice"],
+    )
+    def test_numbers_that_the_parent_does_not_have_are_refused(
+        self, tmp_path: Path, kind: str, change: Callable[[tuple[int, ...]], tuple[int, ...]]
+    ) -> None:
+        parent, child, done = self.pair("prune50-float16")
+        blocks = getattr(done, kind)
+        assert len(blocks[2][1]) > 2
+        wrong = (*blocks[:2], (blocks[2][0], change(blocks[2][1]), *blocks[2][2:]), *blocks[3:])
+        assert "does not have" in self.refused(tmp_path, parent, child, **{kind: wrong})
+
+    def test_the_last_head_and_unit_that_are_there_can_go(self, tmp_path: Path) -> None:
+        parent, child, done = self.pair("prune50-float16")
+        assert 5 in done.removed_heads[2][0]
+        assert max(max(block, default=0) for stage in done.removed_units for block in stage) == 119
+        assert load_manifest(self.listed(tmp_path, parent, child)).release(child.id) == child
+
+    @pytest.mark.parametrize("kind", ["removed_heads", "removed_units"])
+    @pytest.mark.parametrize("where", ["stages", "blocks"])
+    def test_another_number_of_blocks_is_refused(self, tmp_path: Path, kind: str, where: str) -> None:
+        parent, child, done = self.pair("prune50-float16")
+        blocks = getattr(done, kind)
+        wrong = blocks[:-1] if where == "stages" else (blocks[0][:-1], *blocks[1:])
+        assert "does not have" in self.refused(tmp_path, parent, child, **{kind: wrong})
+
+    @pytest.mark.parametrize("kind", ["removed_heads", "removed_units"])
+    def test_fewer_or_more_than_are_gone_are_refused(self, tmp_path: Path, kind: str) -> None:
+        parent, child, done = self.pair("prune50-float16")
+        first, *others = getattr(done, kind)
+        fewer, more = (*first[:-1], first[-1][1:]), ((*first[0], 0), *first[1:])
+        for stage in (fewer, more):
+            assert "does not lead to" in self.refused(tmp_path, parent, child, **{kind: (stage, *others)})
+        assert "does not lead to" in self.refused(tmp_path, parent, child, **{kind: ()})
+
+    def test_stages_go_only_once_and_altogether(self, tmp_path: Path) -> None:
+        parent, child, done = self.pair("prune75-float16")
+        assert done.removed_stages == (2, 3)
+        for stages in ((2, 3, 3), (2, 4), (2, 3, 4)):
+            assert "does not have" in self.refused(tmp_path, parent, child, removed_stages=stages)
+        for stages in ((0, 3), (1, 2, 3)):
+            assert "not altogether" in self.refused(tmp_path, parent, child, removed_stages=stages)
+        for stages in ((), (2,), (3,)):
+            assert "does not lead to" in self.refused(tmp_path, parent, child, removed_stages=stages)
+        for kind in ("removed_heads", "removed_units"):
+            kept = getattr(done, kind)
+            half = (*kept[:3], (kept[3][0][1:], *kept[3][1:]))
+            assert "not altogether" in self.refused(tmp_path, parent, child, **{kind: half})
+
+    def test_the_rest_of_the_network_is_the_parents(self, tmp_path: Path) -> None:
+        parent, child, _ = self.pair("prune50-float16")
+        spec = replace(parent.variant.spec, features=parent.variant.spec.features + 1)
+        other = replace(parent, variant=replace(parent.variant, spec=spec))
+        assert "does not lead to" in self.refused(tmp_path, other, child)
+
+    def test_what_removes_nothing_lists_nothing_and_leaves_the_network(self, tmp_path: Path) -> None:
+        for name, origin in (("palette4", "float16"), ("prune50-1mb-mixed-bit", "prune50-float16")):
+            parent, child, _ = self.pair(name, origin)
+            for change in ({"removed_heads": (((0,),),)}, {"removed_units": (((0,),),)}, {"removed_stages": (1,)}):
+                assert "removes nothing" in self.refused(tmp_path, parent, child, **change)
+            smaller = load_manifest().release(f"{LIGHT}-heads5-float16").variant.spec
+            other = replace(parent, variant=replace(parent.variant, spec=smaller), compression=None)
+            assert "does not lead to" in self.refused(tmp_path, other, child)
+
+    def test_what_was_taught_repeats_its_parents_record(self, tmp_path: Path) -> None:
+        parent, child, done = self.pair("prune75d-float16", "prune75-float16")
+        assert load_manifest(self.listed(tmp_path, parent, child)).release(child.id) == child
+        [first, *others] = done.removed_heads
+        for change in (
+            {"removed_heads": ((first[1], first[0], *first[2:]), *others[::-1])},
+            {"removed_units": done.removed_units[::-1]},
+            {"removed_stages": (3, 2)},
+        ):
+            assert "must repeat" in self.refused(tmp_path, parent, child, **change)
+        assert "must repeat" in self.refused(tmp_path, replace(parent, compression=None), child)
+        whole = load_manifest().release(f"{LIGHT}-float16").variant.spec
+        bigger = replace(child, variant=replace(child.variant, spec=whole))
+        assert "does not lead to" in self.refused(tmp_path, parent, bigger)
+
+    def test_a_parent_that_is_not_listed_or_was_made_again_explains_nothing(self, tmp_path: Path) -> None:
+        parent, child, done = self.pair("prune50-float16")
+        wrong = replace(child, compression=replace(done, removed_heads=()))
+        assert load_manifest(self.listed(tmp_path, wrong)).releases == (wrong,)
+        again = replace(parent, files=(replace(parent.weights, sha256="0" * 64), *parent.files[1:]))
+        assert load_manifest(self.listed(tmp_path, again, wrong)).releases == (again, wrong)
+
+    def test_negative_numbers_are_refused_in_any_case(self, tmp_path: Path) -> None:
+        _, child, done = self.pair("heads5-float16")
+        [first, *others] = done.removed_heads
+        wrong = replace(child, compression=replace(done, removed_heads=(((-1,), *first[1:]), *others)))
+        with pytest.raises(ModelError, match="greater than or equal to 0"):
+            load_manifest(self.listed(tmp_path, wrong))

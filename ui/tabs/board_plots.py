@@ -9,12 +9,12 @@ from ratings.vote import ANCHORS
 from ui import text, text_zoo
 from ui.poll import labels_of
 from ui.tabs.board_points import points_of, points_text, range_text
-from ui.tabs.rows import families
-from ui.tabs.zoo_rows import main_dataset
+from ui.tabs.zoo_rows import main_dataset, networks_of
 from ui.widgets.axes import Axis
+from ui.widgets.looks import Look
 from ui.widgets.plot import Level, Plot, Point, plot_html
 from ui.widgets.sheet import Html, words
-from zoo.energy import ASSUMED_WATTS, WATT_HOURS, inferences_per_budget, photo_time
+from zoo.energy import ASSUMED_WATTS, WATT_HOURS, inferences_per_budget, photos_words, times_of_one_run
 from zoo.manifest import Manifest
 from zoo.release import Release
 
@@ -87,30 +87,30 @@ def _psnr(dataset: str) -> _Quantity:
 
 
 def _photos(manifest: Manifest) -> _Quantity:
-    times = {one.id: time for one in manifest.releases if (time := photo_time(one)) is not None}
+    times = times_of_one_run(manifest)
 
     def photos(release: Release) -> float | None:
         time = times.get(release.id)
         return None if time is None else inferences_per_budget(time.seconds, ASSUMED_WATTS, WATT_HOURS)
 
-    machines = dict.fromkeys(time.machine for time in times.values())
+    run = next((time.run for time in times.values()), "")
     return _Quantity(
         title=text_zoo.BOARD_ENERGY_TITLE,
         group=text_zoo.BOARD_ENERGY_GROUP,
         axis=Axis(title=text_zoo.BOARD_ENERGY_X.format(watts=ASSUMED_WATTS, watt_hours=WATT_HOURS), kind="log"),
         value=photos,
-        said=text_zoo.photos_text,
+        said=photos_words,
         missing=text_zoo.BOARD_NO_TIME,
-        source=text_zoo.BOARD_TIMES.format(machines="; ".join(machines)),
+        source=text_zoo.BOARD_TIMES.format(run=run, tab=text.ZOO_TAB, figure=text_zoo.FIGURE_ENERGY) if run else "",
     )
 
 
 def _plot(board: Board, shown: dict[str, PairScore], manifest: Manifest, quantity: _Quantity) -> str:
-    names = {one.id: family[0].label for family in families(manifest.releases) for one in family}
+    networks = networks_of(manifest)
     labels = labels_of(manifest)
     placed = [(one, quantity.value(one)) for one in manifest.releases if one.id in shown]
     points = tuple(
-        _point(release, shown[release.id], names[release.id], value, quantity)
+        _point(release, shown[release.id], networks[release.id], value, quantity)
         for release, value in placed
         if value is not None
     )
@@ -136,11 +136,12 @@ def _plot(board: Board, shown: dict[str, PairScore], manifest: Manifest, quantit
     )
 
 
-def _point(release: Release, score: PairScore, family: str, value: float, quantity: _Quantity) -> Point:
+def _point(release: Release, score: PairScore, network: tuple[str, Look], value: float, quantity: _Quantity) -> Point:
     return Point(
         id=release.id,
         label=release.label,
-        family=family,
+        family=network[0],
+        look=network[1],
         x=value,
         y=points_of(score.score),
         words=text.BOARD_POINT.format(

@@ -46,7 +46,7 @@ def build_zoo_tab(studio: Studio) -> ZooView:
     first = manifest.default
     with gr.Row(elem_id="zoo-top", equal_height=False):
         with gr.Column(elem_id="zoo-plot-column", scale=7, min_width=320):
-            figures = figures_of(manifest, studio.studies)
+            figures = figures_of(manifest, studio.studies, studio.study_notice)
             plot = variant_plots(first.id, figures, "zoo-plot", [SWITCH_PANELS, ASK_BUDGET])
         with gr.Column(elem_id="zoo-card-column", scale=5, min_width=320):
             card = gr.HTML(card_html(manifest, first), elem_id="zoo-card", apply_default_css=False)
@@ -98,6 +98,6 @@ def _wire_budget(studio: Studio, plot: gr.HTML) -> None:
         outputs=budget_answer("zoo-plot"),
         queue=False,
         show_progress="hidden",
-        trigger_mode="always_last",
+        trigger_mode="multiple",  # the page asks one at a time; "always_last" of Gradio 6.31 repeats an older question
         api_visibility="private",
     )

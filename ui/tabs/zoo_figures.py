@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from sr_core.errors import OptionError
-from ui import text, text_zoo
-from ui.tabs.rows import families
-from ui.tabs.zoo_rows import main_dataset, plot_of
+from ui import text_zoo
+from ui.tabs.zoo_rows import main_dataset, networks_of, plot_of
 from ui.widgets.axes import Axis
 from ui.widgets.budget import Quantity, budget_html
+from ui.widgets.looks import Look
 from ui.widgets.panels import Panel, listed_panels_html, panels_html
 from ui.widgets.plot import Plot, Point, plot_html
-from ui.widgets.sheet import Html
-from zoo.energy import ASSUMED_WATTS, WATT_HOURS, photo_time
+from ui.widgets.sheet import Html, words
+from zoo.energy import ASSUMED_WATTS, WATT_HOURS
 from zoo.manifest import Manifest
 from zoo.report import (
     Figure,
@@ -26,14 +26,13 @@ from zoo.report import (
     figure_loss,
     figure_speed,
     merge_studies,
+    study_title,
 )
-from zoo.report.figures import study_title
+from zoo.report.techniques import LOOKS
 from zoo.study import Study
 
 __all__ = ["WATTS", "WATT_HOURS_FIELD", "Field", "energy_of", "figures_of", "number_of"]
 
-_ROOM: Final = 0.02
-"""Least room beside equal values, as a share of them."""
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?|\d+,\d{1,2}", re.ASCII)
 """With a point, or with a comma where it cannot stand before thousands."""
 
@@ -81,12 +80,13 @@ def number_of(field: Field, found: str) -> float:
     return value
 
 
-def figures_of(manifest: Manifest, studies: Sequence[Study]) -> Html:
+def figures_of(manifest: Manifest, studies: Sequence[Study], notice: str = "") -> Html:
     """Returns all figures of which anything was measured, one of them on show; nothing where nothing was.
 
     Args:
         manifest: The variants on offer.
         studies: What was measured of networks that are no variants.
+        notice: What is to be said of that; empty for nothing.
     """
     panels: list[Panel] = []
     if sizes := plot_of(manifest):
@@ -100,7 +100,8 @@ def figures_of(manifest: Manifest, studies: Sequence[Study]) -> Html:
     if pruning := list(_pruning(manifest, studies)):
         content = listed_panels_html(text_zoo.PRUNING_LIST, pruning)
         panels.append(Panel(words=text_zoo.FIGURE_PRUNING, content=content))
-    return panels_html("zoo-figure", text_zoo.FIGURES, panels) if panels else Html("")
+    said = Html(f'<p class="plot-note" role="note">{words(notice)}</p>') if notice else Html("")
+    return Html((panels_html("zoo-figure", text_zoo.FIGURES, panels) if panels else "") + said)
 
 
 def energy_of(manifest: Manifest, watts: float, watt_hours: float) -> Html:
@@ -111,20 +112,11 @@ def energy_of(manifest: Manifest, watts: float, watt_hours: float) -> Html:
         watts: Power, assumed.
         watt_hours: The budget.
     """
-    times = {one.id: photo_time(one) for one in manifest.releases}
-    names = {one.id: family[0].label for family in families(manifest.releases) for one in family}
+    networks = networks_of(manifest)
 
     def point(_: Series, one: FigurePoint) -> Point:
-        megabytes, time = text.megabytes_text(round(one.x * 1e6)), times.get(one.id or "")
-        return Point(
-            id=one.id,
-            label=one.label,
-            family=names.get(one.id or "", one.label),
-            x=one.x,
-            y=one.y,
-            words=text_zoo.ENERGY_POINT.format(megabytes=megabytes, photos=text_zoo.photos_text(one.y)),
-            is_filled=time is not None and time.is_device,
-        )
+        family, look = networks[one.id or ""]
+        return Point(id=one.id, label=one.label, family=family, look=look, x=one.x, y=one.y, words=one.words)
 
     return _drawn(figure_energy(manifest, watts=watts, watt_hours=watt_hours), point, text_zoo.ENERGY_GROUP)
 
@@ -135,28 +127,27 @@ def _pruning(manifest: Manifest, studies: Sequence[Study]) -> Iterator[Panel]:
     for study in merge_studies(manifest, studies):
         network = labels.get(study.whole, study_title(study))
         for dataset in sorted(datasets_of([study]), key=lambda one: one != main):
-            loss = figure_loss([study], dataset)
-            if drawn := _drawn(loss, _loss_point, text_zoo.PRUNING_GROUP):
+            if drawn := _drawn(figure_loss(study, dataset), _pruned_point, text_zoo.PRUNING_GROUP):
                 yield Panel(words=text_zoo.PRUNING_LOSS.format(network=network, dataset=dataset), content=drawn)
-        speed = figure_speed([study])
+        speed = figure_speed(study)
         if any(series.is_joined for series in speed.series):
-            drawn = _drawn(speed, _time_point, text_zoo.PRUNING_GROUP)
+            drawn = _drawn(speed, _pruned_point, text_zoo.PRUNING_GROUP)
             yield Panel(words=text_zoo.PRUNING_TIME.format(network=network), content=drawn)
 
 
-def _loss_point(series: Series, one: FigurePoint) -> Point:
-    words = text_zoo.LOSS_POINT.format(percent=f"{one.x:.1f}", change=text.change_text(-one.y))
-    return _pruned_point(series, one, words)
-
-
-def _time_point(series: Series, one: FigurePoint) -> Point:
-    words = text_zoo.TIME_POINT.format(percent=f"{one.x:.1f}", seconds=f"{one.y:.1f}")
-    return _pruned_point(series, one, words)
-
-
-def _pruned_point(series: Series, one: FigurePoint, words: str) -> Point:
-    label = one.label if one.id else series.name  # how much is gone stands in the words already
-    return Point(id=one.id, label=label, family=series.name, x=one.x, y=one.y, words=words, interval=one.interval)
+def _pruned_point(series: Series, one: FigurePoint) -> Point:
+    return Point(
+        id=one.id,
+        label=one.label if one.id else series.name,  # how much is gone stands in the words already
+        family=series.name,
+        look=Look(
+            name=f"technique-{series.technique}", shape=LOOKS[series.technique].shape, is_dashed=series.is_dashed
+        ),
+        x=one.x,
+        y=one.y,
+        words=one.words,
+        interval=one.interval,
+    )
 
 
 def _drawn(figure: Figure, point: Callable[[Series, FigurePoint], Point], group: str) -> Html:
@@ -166,18 +157,14 @@ def _drawn(figure: Figure, point: Callable[[Series, FigurePoint], Point], group:
     plot = Plot(
         title=figure.title,
         group=group,
-        x=_axis(figure.x, [one.x for one in points]),
-        y=_axis(figure.y, [one.y for one in points]),
+        x=_axis(figure.x),
+        y=_axis(figure.y),
         points=points,
-        filled=text_zoo.ENERGY_FILLED,
-        hollow=text_zoo.ENERGY_HOLLOW,
         has_curves=any(series.is_joined for series in figure.series),
         note=figure.note,
     )
     return Html(plot_html(plot))
 
 
-def _axis(axis: FigureAxis, values: Sequence[float]) -> Axis:
-    title = axis.words[:1].upper() + axis.words[1:]
-    room = _ROOM * max(map(abs, values)) or 1.0
-    return Axis(title=title, kind=axis.kind, room=room, floor=axis.floor)
+def _axis(axis: FigureAxis) -> Axis:
+    return Axis(title=axis.words[:1].upper() + axis.words[1:], kind=axis.kind, floor=axis.floor)

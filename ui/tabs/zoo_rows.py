@@ -6,12 +6,15 @@ from sr_core.spec import PerBlock
 from ui import text, text_zoo
 from ui.tabs.rows import families
 from ui.widgets.axes import Axis
+from ui.widgets.looks import Look, network_look
 from ui.widgets.plot import Level, Plot, Point, plot_html
 from ui.widgets.variants import Cell, Column, VariantRow, variants_html
+from zoo.energy import PhotoTime, photo_times, times_of_one_run
 from zoo.manifest import Manifest
 from zoo.release import Metric, Release
+from zoo.report.comparison import comparable_scores
 
-__all__ = ["main_dataset", "plot_of", "table_of"]
+__all__ = ["main_dataset", "networks_of", "plot_of", "table_of"]
 
 _DATASETS: Final = ("Kodak24", "Set5")
 """Set5 chose the weights, so scores on it are a little too good; it stands in where the other one was not measured."""
@@ -24,19 +27,30 @@ def main_dataset(releases: tuple[Release, ...]) -> str:
     return next((name for name in _DATASETS if any(one.metric(name) for one in releases)), _DATASETS[-1])
 
 
+def networks_of(manifest: Manifest) -> dict[str, tuple[str, Look]]:
+    """Returns the network that each variant was made from, in words, with its look: the same one in all plots."""
+    return {
+        one.id: (family[0].label, network_look(number))
+        for number, family in enumerate(families(manifest.releases))
+        for one in family
+    }
+
+
 def table_of(manifest: Manifest) -> str:
-    """Returns the table of all variants."""
-    dataset = main_dataset(manifest.releases)
+    """Returns the table of all variants; times in it are of one run."""
+    dataset, times = main_dataset(manifest.releases), times_of_one_run(manifest)
     notes = [text.TABLE_HELP.format(dataset=dataset)]
-    machines = dict.fromkeys(one.speed.machine for one in manifest.releases if one.speed)
-    notes += [text.SPEED_NOTE.format(machine="; ".join(machines))] if machines else []
-    return variants_html(_COLUMNS, [_row(manifest, one, dataset) for one in manifest.releases], notes)
+    notes += [text.SPEED_NOTE.format(machine=time.run) for time in list(times.values())[:1]]
+    if any(photo_times(one) for one in manifest.releases if one.id not in times):
+        notes.append(text_zoo.OTHER_RUNS)
+    rows = [_row(manifest, one, dataset, times.get(one.id)) for one in manifest.releases]
+    return variants_html(_COLUMNS, rows, notes)
 
 
 def plot_of(manifest: Manifest) -> str:
     """Returns the plot of size against PSNR, or nothing where no variant was measured."""
     dataset = main_dataset(manifest.releases)
-    names = {one.id: family[0].label for family in families(manifest.releases) for one in family}
+    networks = networks_of(manifest)
     measured = [(one, metric) for one in manifest.releases if (metric := one.metric(dataset)) is not None]
     missing = [one.label for one in manifest.releases if one.metric(dataset) is None]
     if not measured:
@@ -51,7 +65,7 @@ def plot_of(manifest: Manifest) -> str:
             group=text.PLOT_GROUP,
             x=Axis(title=text.PLOT_X, kind="log"),
             y=Axis(title=text.PLOT_Y.format(dataset=dataset), room=0.05, floor=floor_db),
-            points=tuple(_point(release, metric, names[release.id]) for release, metric in measured),
+            points=tuple(_point(release, metric, *networks[release.id]) for release, metric in measured),
             levels=bicubic,
             filled=text.PLOT_FILLED,
             hollow=text.PLOT_HOLLOW,
@@ -61,12 +75,13 @@ def plot_of(manifest: Manifest) -> str:
     )
 
 
-def _point(release: Release, metric: Metric, family: str) -> Point:
+def _point(release: Release, metric: Metric, family: str, look: Look) -> Point:
     megabytes, psnr_db = text.megabytes_text(release.size_bytes), text.decibels_text(metric.psnr_db)
     return Point(
         id=release.id,
         label=release.label,
         family=family,
+        look=look,
         x=release.size_bytes / 1e6,
         y=metric.psnr_db,
         words=text.PLOT_POINT.format(megabytes=megabytes, psnr_db=psnr_db),
@@ -96,15 +111,15 @@ _COLUMNS: Final = (
 )
 
 
-def _row(manifest: Manifest, release: Release, dataset: str) -> VariantRow:
-    spec, package, speed = release.variant.spec, release.coreml, release.speed
+def _row(manifest: Manifest, release: Release, dataset: str, time: PhotoTime | None) -> VariantRow:
+    spec, package = release.variant.spec, release.coreml
     cells = (
         _number(_score(release, "Kodak24"), 2),
         _difference(manifest, release, dataset),
         _number(_score(release, "Set5"), 2),
         _number(release.size_bytes / 1e6, 2),
         _number(None if package is None else package.package_bytes / 1e6, 2),
-        _number(None if speed is None else speed.seconds_per_megapixel, 1),
+        _number(None if time is None else time.seconds, 1),
         Cell(shown=release.variant.precision, order=release.variant.precision),
         _per_block(spec.heads),
         _per_block(spec.hidden),
@@ -123,10 +138,11 @@ def _score(release: Release, dataset: str) -> float | None:
 
 def _difference(manifest: Manifest, release: Release, dataset: str) -> Cell:
     whole = manifest.whole(release)
-    score, of_whole = _score(release, dataset), None if whole is None else _score(whole, dataset)
-    if score is None or of_whole is None:
+    scores = None if whole is None else comparable_scores(release.metrics, whole.metrics, dataset)
+    if scores is None:
         return _number(None, 2)
-    return Cell(shown=text.change_text(score - of_whole), order=round(score - of_whole, 4))
+    difference_db = scores[0].psnr_db - scores[1].psnr_db
+    return Cell(shown=text.change_text(difference_db), order=round(difference_db, 4))
 
 
 def _per_block(counts: PerBlock) -> Cell:

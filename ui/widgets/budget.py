@@ -16,13 +16,24 @@ from ui.widgets.sheet import Html
 __all__ = ["ASK_BUDGET", "Quantity", "asked_words", "budget_answer", "budget_html", "drawn_value", "refused_value"]
 
 ASK_BUDGET: Final = """
-const ask = (form) => trigger('submit', Object.fromEntries(new FormData(form)));
+// One question at a time, and the last one is always asked.
+let until = 0, again = false;
+const ask = (form) => {
+  again = Date.now() < until;
+  if (again) return;
+  until = Date.now() + 10_000;  // an answer that got lost must not hold up others for ever
+  trigger('submit', Object.fromEntries(new FormData(form)));
+};
 element.addEventListener('submit', (event) => { event.preventDefault(); ask(event.target); });
 element.addEventListener('change', (event) => {
   const form = event.target.closest('.budget form');
   if (form) ask(form);
 });
-element.addEventListener('drawn', () => paint());
+element.addEventListener('answered', (event) => {
+  paint();
+  until = 0;
+  if (again) ask(event.target.querySelector('form'));
+});
 """
 """What ``variant_plots`` runs besides when they hold a budget; ``submit`` is triggered, see :func:`asked_words`."""
 
@@ -34,9 +45,8 @@ watch('value', () => {
   for (const field of budget.querySelectorAll('input')) {
     field.setAttribute('aria-invalid', String(field.name === answer.refused));
   }
-  if (!answer.drawn) return;
-  budget.querySelector('.budget-drawn').innerHTML = answer.drawn;
-  budget.dispatchEvent(new Event('drawn', {bubbles: true}));
+  if (answer.drawn) budget.querySelector('.budget-drawn').innerHTML = answer.drawn;
+  budget.dispatchEvent(new Event('answered', {bubbles: true}));
 });
 """
 _MOST_SIGNS: Final = 20

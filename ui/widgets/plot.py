@@ -5,7 +5,7 @@ are percentages and sizes are pixels, so that the words stay readable at any wid
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -13,17 +13,24 @@ from typing import Final
 
 import gradio as gr
 
-from ui import text
-from ui.widgets.axes import Axis, Frame, round_values, span_of
+from ui import text, text_zoo
+from ui.widgets.axes import Axis, Frame, scale_along, ticks_along
+from ui.widgets.looks import Look
 from ui.widgets.press import fixed_template
 
 __all__ = ["Level", "Plot", "Point", "plot_html", "variant_plots"]
 
 _ON_LOAD: Final = """
 const paint = () => {
-  for (const link of element.querySelectorAll('[data-variant]')) {
-    if (link.dataset.variant === props.value) link.setAttribute('aria-current', 'true');
-    else link.removeAttribute('aria-current');
+  for (const plot of element.querySelectorAll('.plot')) {
+    const said = plot.querySelector('.plot-chosen');
+    said.textContent = '';
+    for (const link of plot.querySelectorAll('[data-variant]')) {
+      if (link.dataset.variant === props.value) {
+        link.setAttribute('aria-current', 'true');
+        said.textContent = said.dataset.words + link.getAttribute('aria-label');
+      } else link.removeAttribute('aria-current');
+    }
   }
 };
 element.addEventListener('click', (event) => {
@@ -46,19 +53,15 @@ watch('value', paint);
 paint();
 """
 
-_SHAPES: Final = (
-    '<circle r="6.5"/>',
-    '<rect x="-5.8" y="-5.8" width="11.6" height="11.6" rx="1"/>',
-    '<path d="M0-8 7.4 5.4H-7.4Z"/>',
-    '<path d="M0-8.2 8.2 0 0 8.2-8.2 0Z"/>',
-    '<path d="M0 8-7.4-5.4H7.4Z"/>',
-    '<path d="M-2.4-7H2.4V-2.4H7V2.4H2.4V7H-2.4V2.4H-7V-2.4H-2.4Z"/>',
-    '<path d="M-3.8-6.6H3.8L7.6 0 3.8 6.6H-3.8L-7.6 0Z"/>',
-    '<path d="M0-8.4 2-2.7 8-2.6 3.2 1.1 4.9 6.8 0 3.4-4.9 6.8-3.2 1.1-8-2.6-2-2.7Z"/>',
-)
-"""One for each family, with a colour of its own in the style sheet; a ninth family looks like the first."""
+_ANY: Final = '<circle r="6.5"/>'
+"""In the legend, for marks of any family."""
 _HIT: Final = '<circle class="plot-hit" r="14"/>'
 _DOWN: Final = '<path class="plot-down" d="M-4 12 0 16 4 12"/>'
+_LETTER: Final = 8
+"""Width of a sign along an axis, in pixels, about."""
+_LEFT: Final = 40
+"""Room for what stands along the upright axis, at least, in pixels; :data:`_BETWEEN` of it are free."""
+_BETWEEN: Final = 14
 _LONG_WHISKERS: Final = 2
 """Whiskers so many times as long as the median, and as far as the points are apart, still widen the plot in full."""
 
@@ -70,7 +73,8 @@ class Point:
     Attributes:
         id: The id of the variant that it is; None for what is no variant and leads nowhere.
         label: Its name on screen.
-        family: Points of one family have one colour and one shape.
+        family: What it has in common with others, in the words of the legend.
+        look: How the points of that family look.
         x: Its value along the foot.
         y: Its value upwards.
         words: Both, as they are said beside it.
@@ -81,6 +85,7 @@ class Point:
     id: str | None
     label: str
     family: str
+    look: Look
     x: float
     y: float
     words: str
@@ -150,30 +155,31 @@ def variant_plots(chosen: str, plots: str, elem_id: str, scripts: Sequence[str] 
 def plot_html(plot: Plot) -> str:
     """Returns the plot, all words escaped."""
     frame = _frame(plot)
-    families = list(dict.fromkeys(point.family for point in plot.points))
+    looks = {point.family: point.look for point in plot.points}
     below = f'<p class="plot-note">{html.escape(plot.note)}</p>' if plot.note else ""
     look = "plot plot-curves" if plot.has_curves else "plot"
+    widest = max((len(words) for _, words in ticks_along(plot.y, frame.up)), default=0)
     return (
-        f'<figure class="{look}"><figcaption><h2>{html.escape(plot.title)}</h2>{_legend(plot, families)}'
-        f'</figcaption><p class="plot-axis">{html.escape(plot.y.title)}</p>'
+        f'<figure class="{look}" style="--left:{max(_LEFT, _BETWEEN + _LETTER * widest)}px"><figcaption>'
+        f"<h2>{html.escape(plot.title)}</h2>{_legend(plot, looks)}</figcaption>"
+        f'<div class="plot-head"><p class="plot-axis">{html.escape(plot.y.title)}</p>'
+        f'<p class="plot-chosen" data-words="{html.escape(text_zoo.CHOSEN)}" aria-hidden="true"></p></div>'
         f'<svg role="group" aria-label="{html.escape(plot.group)}"><g aria-hidden="true">'
-        f"{_grid(plot, frame)}{_levels(plot.levels, frame)}{_front(plot, frame)}{_curves(plot, families, frame)}</g>"
-        f"{_marks(plot, families, frame)}</svg>"
+        f"{_grid(plot, frame)}{_levels(plot.levels, frame)}{_front(plot, frame)}{_curves(plot, looks, frame)}</g>"
+        f"{_marks(plot, looks, frame)}</svg>"
         f'<p class="plot-axis plot-axis-x">{html.escape(plot.x.title)}</p>{below}</figure>'
     )
 
 
 def _frame(plot: Plot) -> Frame:
-    heights = [point.y for point in plot.points]
-    floor = min(heights) if plot.y.floor is None else plot.y.floor
-    heights = [max(height, floor) for height in heights] + [level.y for level in plot.levels]
+    heights = [point.y for point in plot.points] + [level.y for level in plot.levels]
     lowest, highest = min(heights), max(heights)
     intervals = [point.interval for point in plot.points if point.interval is not None]
     usual = median([high - low for low, high in intervals] or [0.0])
     reach = max(highest - lowest, _LONG_WHISKERS * usual)  # a longer whisker leaves the plot
     heights += [min(max(end, lowest - reach), highest + reach) for interval in intervals for end in interval]
     # twice the room at the top, where a point's label stands above it
-    return Frame(span_of(plot.x, [point.x for point in plot.points], 1), span_of(plot.y, heights, 2))
+    return Frame(scale_along(plot.x, [point.x for point in plot.points], 1), scale_along(plot.y, heights, 2))
 
 
 def _grid(plot: Plot, frame: Frame) -> str:
@@ -181,14 +187,14 @@ def _grid(plot: Plot, frame: Frame) -> str:
     lines = [
         f'<line x1="0" x2="100%" y1="{frame.y(value):.2f}%" y2="{frame.y(value):.2f}%"/>'
         f'<text x="-10" y="{frame.y(value):.2f}%" dy="4" text-anchor="end">{words}</text>'
-        for value, words in round_values(plot.y, frame.up)
+        for value, words in ticks_along(plot.y, frame.up)
     ]
     lines += [
         f'<line x1="{frame.x(value):.2f}%" x2="{frame.x(value):.2f}%" y1="0" y2="100%"/>'
         f'<text x="{frame.x(value):.2f}%" y="100%" dy="20" text-anchor="middle">{words}</text>'
-        for value, words in round_values(plot.x, frame.across)
+        for value, words in ticks_along(plot.x, frame.across)
     ]
-    return f'<g class="plot-grid">{"".join(lines)}</g>'
+    return f'<g class="plot-grid"><line x1="0" x2="100%" y1="100%" y2="100%"/>{"".join(lines)}</g>'
 
 
 def _levels(levels: Sequence[Level], frame: Frame) -> str:
@@ -213,13 +219,15 @@ def _front(plot: Plot, frame: Frame) -> str:
     return f'<g class="plot-front">{_joined(best, frame)}</g>'
 
 
-def _curves(plot: Plot, families: Sequence[str], frame: Frame) -> str:
+def _curves(plot: Plot, looks: Mapping[str, Look], frame: Frame) -> str:
     """Returns a line through the points of each family, from left to right."""
     if not plot.has_curves:
         return ""
-    curves = ([point for point in _in_order(plot, families) if point.family == family] for family in families)
+    points = _in_order(plot, looks)
     return "".join(
-        f'<g class="plot-curve plot-{at % len(_SHAPES)}">{_joined(curve, frame)}</g>' for at, curve in enumerate(curves)
+        f'<g class="plot-curve plot-{look.name}{" plot-dashed" if look.is_dashed else ""}">'
+        f"{_joined([point for point in points if point.family == family], frame)}</g>"
+        for family, look in looks.items()
     )
 
 
@@ -231,8 +239,9 @@ def _joined(points: Sequence[Point], frame: Frame) -> str:
     )
 
 
-def _in_order(plot: Plot, families: Sequence[str]) -> list[Point]:
+def _in_order(plot: Plot, looks: Mapping[str, Look]) -> list[Point]:
     """Returns the points as the keyboard meets them: from left to right, and curve by curve where there are some."""
+    families = list(looks)
 
     def place(point: Point) -> tuple[int, float, str]:
         return (families.index(point.family) if plot.has_curves else 0, point.x, point.id or point.label)
@@ -240,24 +249,24 @@ def _in_order(plot: Plot, families: Sequence[str]) -> list[Point]:
     return sorted(plot.points, key=place)
 
 
-def _marks(plot: Plot, families: Sequence[str], frame: Frame) -> str:
+def _marks(plot: Plot, looks: Mapping[str, Look], frame: Frame) -> str:
     marks: list[str] = []
-    for at, point in enumerate(_in_order(plot, families)):
+    for at, point in enumerate(_in_order(plot, looks)):
         tab = ' tabindex="-1"' if plot.has_curves and at else "" if point.id is not None else ' tabindex="0"'
-        marks.append(_mark(point, families.index(point.family) % len(_SHAPES), frame, tab))
+        marks.append(_mark(point, looks[point.family], frame, tab))
     return "".join(marks)
 
 
-def _mark(point: Point, family: int, frame: Frame, tab: str) -> str:
+def _mark(point: Point, kind: Look, frame: Frame, tab: str) -> str:
     """Returns a point's mark with its label: a link where it is a variant."""
     x, y = frame.x(point.x), frame.y(point.y)
-    is_below = point.y < frame.up.low
+    is_below = frame.up.is_below(point.y)
     words = html.escape(text.PLOT_BELOW.format(words=point.words) if is_below else point.words)
     label = html.escape(point.label)
     fill = "plot-filled" if point.is_filled else "plot-hollow"
-    look = f'class="plot-mark plot-{family} {fill}" aria-label="{label}: {words}"'
+    look = f'class="plot-mark plot-{kind.name} {fill}" aria-label="{label}: {words}"'
     inside = (
-        f"{_HIT}{_whisker(point, frame)}{_DOWN if is_below else ''}{_SHAPES[family]}"
+        f"{_HIT}{_whisker(point, frame)}{_DOWN if is_below else ''}{kind.shape}"
         f'<g class="plot-label" style="--at:{x:.0f}%" aria-hidden="true"><text y="-34">{label}</text>'
         f'<text y="-19">{words}</text></g>'
     )
@@ -277,17 +286,15 @@ def _whisker(point: Point, frame: Frame) -> str:
     return f'<g class="plot-whisker"><line x1="0" x2="0" y1="{low:.2f}%" y2="{high:.2f}%"/>{ends}</g>'
 
 
-def _legend(plot: Plot, families: Sequence[str]) -> str:
+def _legend(plot: Plot, looks: Mapping[str, Look]) -> str:
     def item(mark: str, shape: str, words: str) -> str:
         icon = f'<svg class="{mark}" viewBox="-10 -10 20 20" aria-hidden="true">{shape}</svg>'
         return f"<li>{icon}{html.escape(words)}</li>"
 
-    items = [
-        item(f"plot-{i % len(_SHAPES)} plot-filled", _SHAPES[i % len(_SHAPES)], name) for i, name in enumerate(families)
-    ]
+    items = [item(f"plot-{look.name} plot-filled", look.shape, family) for family, look in looks.items()]
     if not all(point.is_filled for point in plot.points):
-        items.append(item("plot-any plot-filled", _SHAPES[0], plot.filled))
-        items.append(item("plot-any plot-hollow", _SHAPES[0], plot.hollow))
+        items.append(item("plot-any plot-filled", _ANY, plot.filled))
+        items.append(item("plot-any plot-hollow", _ANY, plot.hollow))
     if plot.front:
         items.append(item("plot-front", '<line x1="-9" x2="9" y1="0" y2="0"/>', plot.front))
     return f'<ul class="plot-legend">{"".join(items)}</ul>'

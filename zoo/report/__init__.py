@@ -2,10 +2,6 @@
 
 from zoo.report.accounts import merge_studies
 from zoo.report.figures import (
-    Figure,
-    FigureAxis,
-    FigurePoint,
-    Series,
     Size,
     datasets_of,
     figure_energy,
@@ -13,7 +9,9 @@ from zoo.report.figures import (
     figure_psnr,
     figure_score,
     figure_speed,
+    study_title,
 )
+from zoo.report.records import Figure, FigureAxis, FigurePoint, Series
 from zoo.report.tables import Table, tables_of
 
 __all__ = [
@@ -30,5 +28,6 @@ __all__ = [
     "figure_score",
     "figure_speed",
     "merge_studies",
+    "study_title",
     "tables_of",
 ]

@@ -5,19 +5,23 @@ is more: their biases, the projection's columns and the position biases go with 
 Both accounts are over all parameters of the whole network.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
 from sr_core.spec import SwinIRSpec
+from zoo.energy import run_of
 from zoo.manifest import Manifest
-from zoo.release import Metric, Release
+from zoo.release import Metric, Release, SpeedRecord
+from zoo.report.caveats import in_order
+from zoo.report.comparison import score_key
+from zoo.report.techniques import COARSE
 from zoo.study import Study, StudyPoint, Technique
 
 __all__ = ["count_qkv_weights", "count_qkv_zeros", "merge_studies", "point_of", "sparsity_qkv", "technique_of"]
 
-_COARSE: Final[frozenset[Technique]] = frozenset({"uniform-bits", "mixed-bit"})
 _NOTES: Final = 0.01
 """By how much of its length the notes in it can make one weight file longer than another of the same network."""
 
@@ -50,8 +54,10 @@ def technique_of(release: Release) -> Technique:
     if done is None:
         return "whole"
     match done.method:
-        case "heads-l1" | "magnitude-l1" | "mixed-bit":
+        case "heads-l1" | "magnitude-l1":
             return done.method
+        case "mixed-bit":
+            return "mixed-bit" if release.cost.sparsity == 0 else "selective-mixed-bit"
         case "quantize":
             return "uniform-bits"
         case "selective":
@@ -65,15 +71,17 @@ def technique_of(release: Release) -> Technique:
 def point_of(release: Release, whole: Release) -> StudyPoint:
     """Returns a release as a point of the study of its whole network; nothing that its record does not say."""
     spec, done, technique = release.variant.spec, release.compression, technique_of(release)
-    zeros = count_qkv_zeros(spec, done.amount) if done is not None and technique == "magnitude-l1" else 0
-    proof = release.coreml.proof if release.coreml else None
+    aimed = done if done is not None and done.method == "selective" else None
+    zeroed = done.amount if done is not None and done.method == "magnitude-l1" else 0.0
+    proof = release.coreml.proof if release.coreml and technique in COARSE else None
     return StudyPoint(
         technique=technique,
-        words=release.label,
-        share=done.amount if done is not None and done.method in ("magnitude-l1", "selective") else 0.0,
+        words=f"{release.label} (of linear weights)" if zeroed else release.label,
+        share=aimed.amount if aimed else 0.0,
+        measure=(aimed.measure if aimed else None) or "parameters",
         parameters=release.parameters,
         sparsity=release.cost.sparsity,
-        sparsity_qkv=sparsity_qkv(spec, whole.variant.spec, whole.parameters, zeros),
+        sparsity_qkv=sparsity_qkv(spec, whole.variant.spec, whole.parameters, count_qkv_zeros(spec, zeroed)),
         iterations=int(done.amount) if done is not None and technique == "heads-l1" else 0,
         heads=sum(map(sum, spec.heads)),
         hidden=sum(map(sum, spec.hidden)),
@@ -81,7 +89,9 @@ def point_of(release: Release, whole: Release) -> StudyPoint:
         package_bytes=release.coreml.package_bytes if release.coreml else None,
         metrics=release.metrics,
         speed=release.speed,
-        agreement_db=proof.gate_b_db if proof and technique in _COARSE and proof.reference == whole.id else None,
+        agreement_db=proof.gate_b_db if proof else None,
+        agreement_with=proof.reference if proof and proof.reference != whole.id else "",
+        recipe=done.finetune.recipe if done is not None and done.finetune else "",
         release=release.id,
     )
 
@@ -89,8 +99,10 @@ def point_of(release: Release, whole: Release) -> StudyPoint:
 def merge_studies(manifest: Manifest, studies: Sequence[Study]) -> tuple[Study, ...]:
     """Returns a study for each whole network with all its points: the releases, then what does not ship.
 
-    A point that is a release appears once, with the release's figures and, where that has none, its own. It is one if
-    it says so, or if the release is the only one, and it the only point, of that technique and shape.
+    A point that is a release appears once, with the release's figures and, beside them, its own: scores of each tool,
+    which are told apart by the tool, and what the release has not. Of two times it has that of the run in which most
+    points of the study were timed together with the whole network. A point is a release if it says so, or if the
+    release is the only one, and it the only point, of that technique and shape.
 
     Args:
         manifest: The releases; one whose whole network is not listed is left out.
@@ -103,7 +115,7 @@ def merge_studies(manifest: Manifest, studies: Sequence[Study]) -> tuple[Study, 
         if whole is not None:
             groups.setdefault(whole.id, []).append(release)
     merged = [_merge(manifest.release(whole), group, known.pop(whole, None)) for whole, group in groups.items()]
-    return (*merged, *known.values())
+    return in_order((*merged, *known.values()))
 
 
 def _merge(whole: Release, releases: Sequence[Release], study: Study | None) -> Study:
@@ -117,55 +129,92 @@ def _merge(whole: Release, releases: Sequence[Release], study: Study | None) -> 
             whole=whole.id,
             points=(),
         )
-    matches = _matches(own, study.points)
+    matches = _matches(releases, own, study.points)
     taken = {id(point) for point in matches.values()}
-    filled = (_fill(point, matches[name]) if name in matches else point for name, point in own.items())
-    others = (replace(point, release=None) for point in study.points if id(point) not in taken)
+    others = [replace(point, release=None) for point in study.points if id(point) not in taken]
+    records = {name: (point, *([matches[name]] if name in matches else [])) for name, point in own.items()}
+    run = _common_run(records[whole.id], [*records.values(), *((one,) for one in others)])
+    filled = (_fill(point, matches.get(name, point), run) for name, point in own.items())
     return replace(study, points=(*filled, *others))
 
 
-def _matches(own: Mapping[str, StudyPoint], points: Sequence[StudyPoint]) -> dict[str, StudyPoint]:
+def _common_run(whole: Sequence[StudyPoint], all_records: Sequence[Sequence[StudyPoint]]) -> str | None:
+    """Returns the run that timed the whole network and most others; the records of one network stand together."""
+    timed = [{run_of(one.speed) for one in records if one.speed} for records in all_records]
+    runs = [run_of(one.speed) for one in whole if one.speed]
+    return max(runs, key=lambda run: sum(run in found for found in timed), default=None)
+
+
+def _matches(
+    releases: Sequence[Release], own: Mapping[str, StudyPoint], points: Sequence[StudyPoint]
+) -> dict[str, StudyPoint]:
     """Returns the point that is the same network, for each release that has one."""
     matches = {point.release: point for point in points if point.release is not None and point.release in own}
     free = [point for point in points if point.release not in own]
-    left = {name: point for name, point in own.items() if name not in matches}
-    found = {name: [one for one in free if _is_same(point, one)] for name, point in left.items()}
+    left = [release for release in releases if release.id not in matches]
+    found = {one.id: [point for point in free if _is_same(one, own[one.id], point)] for one in left}
     claims = Counter(id(one) for points in found.values() for one in points)
     return matches | {name: ones[0] for name, ones in found.items() if len(ones) == 1 and claims[id(ones[0])] == 1}
 
 
-def _is_same(release: StudyPoint, point: StudyPoint) -> bool:
+def _is_same(release: Release, own: StudyPoint, point: StudyPoint) -> bool:
     """Returns whether two records tell of one network, as far as its technique and its shape say."""
-    if release.technique != point.technique:
+    if own.technique != point.technique:
         return False
-    if release.technique == "whole":
+    if own.technique == "whole":
         return True
-    if release.technique in _COARSE:  # these have one shape and differ in their files, whose notes differ in length
-        are_close = abs(release.weights_bytes - point.weights_bytes) <= _NOTES * release.weights_bytes
-        are_equal = None in (release.package_bytes, point.package_bytes) or release.package_bytes == point.package_bytes
-        return release.parameters == point.parameters and are_close and are_equal
-    return _shape(release) == _shape(point)
+    if own.technique in COARSE:  # these have one shape and differ in their files, whose notes differ in length
+        are_close = abs(own.weights_bytes - point.weights_bytes) <= _NOTES * own.weights_bytes
+        are_equal = None in (own.package_bytes, point.package_bytes) or own.package_bytes == point.package_bytes
+        return own.parameters == point.parameters and are_close and are_equal
+    return _shape(own) == _shape(point) and _is_same_training(release, point)
+
+
+def _is_same_training(release: Release, point: StudyPoint) -> bool:
+    """Returns whether a point was distilled as a release was; the steps of a point stand in its words."""
+    finetune = release.compression.finetune if release.compression else None
+    if finetune is None:
+        return True
+    return (
+        point.recipe == finetune.recipe and re.search(rf"(?<![\d,]){finetune.steps:,} steps", point.words) is not None
+    )
 
 
 def _shape(point: StudyPoint) -> tuple[int, int, int, float]:
     return point.parameters, point.heads, point.hidden, round(point.sparsity, 4)
 
 
-def _fill(point: StudyPoint, other: StudyPoint) -> StudyPoint:
-    """Returns the point of a release with what only the other record of it says."""
+def _fill(point: StudyPoint, other: StudyPoint, run: str | None) -> StudyPoint:
+    """Returns the point of a release with what only the other record of it says, and the time of a run if it has it."""
+    aimed = point if point.share else other
+    agreed = point if point.agreement_db is not None and not (point.agreement_with and _is_with_whole(other)) else other
     return replace(
         point,
-        share=point.share or other.share,
+        share=aimed.share,
+        measure=aimed.measure,
         package_bytes=point.package_bytes or other.package_bytes,
         metrics=(*point.metrics, *_further(point.metrics, other.metrics)),
-        speed=point.speed or other.speed,
-        agreement_db=other.agreement_db if point.agreement_db is None else point.agreement_db,
+        speed=_speed_of(run, point, other),
+        agreement_db=agreed.agreement_db,
+        agreement_with=agreed.agreement_with,
+        recipe=point.recipe or other.recipe,
     )
 
 
 def _further(metrics: Sequence[Metric], others: Sequence[Metric]) -> list[Metric]:
-    known = {(metric.dataset, metric.channels) for metric in metrics}
-    return [metric for metric in others if (metric.dataset, metric.channels) not in known]
+    known = set(map(score_key, metrics))
+    return [metric for metric in others if score_key(metric) not in known]
+
+
+def _speed_of(run: str | None, *records: StudyPoint) -> SpeedRecord | None:
+    """Returns the time in a run, or else the first one."""
+    speeds = [one.speed for one in records if one.speed is not None]
+    return next((speed for speed in speeds if run_of(speed) == run), speeds[0] if speeds else None)
+
+
+def _is_with_whole(point: StudyPoint) -> bool:
+    """Returns whether an agreement with the whole network was measured, with which those of others can be compared."""
+    return point.agreement_db is not None and not point.agreement_with
 
 
 def _qkv_weights(spec: SwinIRSpec, heads: int) -> int:

@@ -22,6 +22,7 @@ from zoo.report.figures import (
     figure_psnr,
     figure_score,
     figure_speed,
+    study_title,
 )
 from zoo.report.pages import NamedFigure, figure_csv, markdown_report, table_csv
 from zoo.report.tables import TableName
@@ -36,9 +37,16 @@ def add_report(commands: Commands) -> None:
     """Adds the command ``report``."""
     report = commands.add_parser("report", help="write what compression costs: tables and figures")
     report.add_argument("--out", type=Path, required=True, help="folder for the page, its tables and its figures")
-    report.add_argument("--scores", type=Path, help="the board as `python -m ratings board --csv` prints it")
-    report.add_argument("--watts", type=float, default=ASSUMED_WATTS, help="power of a device at work; an assumption")
-    report.add_argument("--watt-hours", type=float, default=WATT_HOURS, help="budget of energy")
+    report.add_argument(
+        "--scores", type=Path, help="the board as `python -m ratings board --csv` prints it; by default no scores"
+    )
+    report.add_argument(
+        "--watts",
+        type=float,
+        default=ASSUMED_WATTS,
+        help="power of a device at work, an assumption; %(default)s by default",
+    )
+    report.add_argument("--watt-hours", type=float, default=WATT_HOURS, help="budget of energy; %(default)s by default")
     report.set_defaults(run=run_report)
 
 
@@ -52,7 +60,7 @@ def run_report(options: argparse.Namespace) -> None:
     """
     manifest = load_manifest(options.home / "manifest.json")
     studies = load_study(options.home / STUDY_PATH.name)
-    scores = read_scores(options.scores) if options.scores else {}
+    scores = read_scores(options.scores) if options.scores else None
     files = report_files(manifest, studies, scores, watts=options.watts, watt_hours=options.watt_hours)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -64,14 +72,14 @@ def run_report(options: argparse.Namespace) -> None:
 
 
 def report_files(
-    manifest: Manifest, studies: Sequence[Study], scores: Scores, *, watts: float, watt_hours: float
+    manifest: Manifest, studies: Sequence[Study], scores: Scores | None, *, watts: float, watt_hours: float
 ) -> Mapping[str, str]:
     """Returns the text of every file of the report by its name.
 
     Args:
         manifest: The releases.
         studies: What else was measured.
-        scores: The crowd's score with its interval, by id; empty where there are no votes.
+        scores: The crowd's score with its interval, by id; None where none were given.
         watts: Assumed power, above 0.
         watt_hours: Budget, above 0.
 
@@ -84,11 +92,11 @@ def report_files(
         *_psnr_figures(manifest, merged),
         NamedFigure(file="figure-4-score", heading=_SCORE, figure=figure_score(manifest, scores)),
         NamedFigure(file="figure-5-energy", heading=_ENERGY, figure=energy),
+        *_loss_figures(merged),
         *(
-            NamedFigure(file=f"figure-6-loss-{_word(name)}", heading=_LOSS, figure=figure_loss(merged, name))
-            for name in datasets_of(merged)
+            NamedFigure(file=f"figure-7-time-{word}", heading=_TIME, figure=figure_speed(study))
+            for study, word in zip(merged, _study_words(merged), strict=True)
         ),
-        NamedFigure(file="figure-7-time", heading=_TIME, figure=figure_speed(merged)),
     ]
     files = {"report.md": markdown_report(manifest, merged, figures)}
     files |= {f"table-{name}.csv": table_csv(merged, name) for name in get_args(TableName)}
@@ -127,6 +135,22 @@ def _psnr_figures(manifest: Manifest, studies: Sequence[Study]) -> Iterator[Name
         for size in ("weights", "package"):
             figure = figure_psnr(manifest, studies, dataset, size=size)
             yield NamedFigure(file=f"figure-3-psnr-{_word(dataset)}-{size}", heading=_PSNR, figure=figure)
+
+
+def _loss_figures(studies: Sequence[Study]) -> Iterator[NamedFigure]:
+    for study, word in zip(studies, _study_words(studies), strict=True):
+        for dataset in datasets_of([study]):
+            figure = figure_loss(study, dataset)
+            yield NamedFigure(file=f"figure-6-loss-{word}-{_word(dataset)}", heading=_LOSS, figure=figure)
+
+
+def _study_words(studies: Sequence[Study]) -> list[str]:
+    """Returns each study's part of file names: family and scale, or where two have the same the whole network's id."""
+    titles = [study_title(study) for study in studies]
+    return [
+        _word(f"{study.family}-x{study.scale}" if titles.count(title) == 1 else study.whole)
+        for study, title in zip(studies, titles, strict=True)
+    ]
 
 
 def _score(row: Mapping[str, str]) -> tuple[float, float, float]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
-from zoo.report.figures import TECHNIQUES
+from zoo.report.techniques import COARSE, TECHNIQUES
 from zoo.study import Study, StudyPoint, Technique
 
 __all__ = ["Table", "TableName", "tables_of"]
@@ -17,7 +17,7 @@ _TECHNIQUES: Final[Mapping[TableName, frozenset[Technique]]] = MappingProxyType(
     {
         "heads": frozenset({"heads-l1", "selective", "selective-repair", "selective-distilled"}),
         "zeros": frozenset({"magnitude-l1"}),
-        "formats": frozenset({"uniform-bits", "mixed-bit"}),
+        "formats": COARSE,
     }
 )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sr_core.coreml.package import SUFFIX, CoreMLCompute
-from sr_core.errors import ModelError, OptionError, PackageError
+from sr_core.errors import ModelError, OptionError
 from sr_core.infer.tiles import Tiling
 from zoo.card import compression_text
 from zoo.manifest import BUILTIN, Manifest, load_manifest
@@ -28,6 +28,7 @@ from zoo.workshop.derivation import Derivation, Derived, Means
 from zoo.workshop.distill import DistillOptions
 from zoo.workshop.evaluate import evaluate, summarize
 from zoo.workshop.inspection import Inspection
+from zoo.workshop.leakage import refuse_leakage
 from zoo.workshop.packages import (
     FOLDER,
     TOOL,
@@ -100,7 +101,7 @@ def build(options: BuildOptions, family: str | None, report: Report) -> Manifest
     """Builds every planned variant of a family, or of all; the manifest is written as it grows.
 
     Raises:
-        OptionError: There is no such family, or the photos do not serve.
+        OptionError: There is no such family, the photos do not serve, or what is calibrated on is scored.
         PackageError: A package did not pass its gates; what was built before it is in the manifest.
         WeightsError: The whole network's weights are missing or damaged.
     """
@@ -153,8 +154,10 @@ class _Builder:
             finetune=options.finetune,
             runs=options.runs,
             tile=options.package.tile,
+            is_fresh=options.is_fresh,
         )
         self._derivation = Derivation(means, whole, self._stock)
+        self._is_apart = False
 
     def check(self) -> None:
         """Refuses before any work what would be refused after it.
@@ -186,7 +189,19 @@ class _Builder:
                 return self._described(before, planned, before.cost), words
         if wanted is None:
             return None, "left out, because it is distilled only with --finetune"
+        if wanted.calibration is not None and wanted.finetune is None:
+            self._refuse_leakage()
         return self._weighed(planned, parent, before, self._derivation.derive(planned, wanted, parent, report))
+
+    def _refuse_leakage(self) -> None:
+        """Refuses to calibrate on what is scored; looked at once, when something is to be calibrated.
+
+        Raises:
+            OptionError: A benchmark shows what the photos do.
+        """
+        if not self._is_apart:
+            refuse_leakage(self._derivation.calibration, self._inspection.datasets)
+            self._is_apart = True
 
     def _weighed(
         self, planned: PlannedVariant, parent: Release, before: Release | None, derived: Derived
@@ -228,20 +243,15 @@ class _Builder:
             wanted = (planned.package, options.tile, options.overlap, is_compact, exporter(), TOOL, tiles)
             if wanted == _ways(listed):
                 return release, "package is there"
+        seam, data = self._seam(release, Tiling(tile=options.tile, overlap=options.overlap, fixed=True))
         file, record = make_package(
             release,
             self._stock.networks(release),
             self._inspection.tiles(options.tile),
             compute=planned.package,
-            options=options,
+            options=replace(options, budget=planned.package_budget),
             folder=self._stock.folder,
         )
-        if planned.package_budget and record.package_bytes > planned.package_budget:
-            raise PackageError(
-                f"The package of {release.id} takes {record.package_bytes:,} bytes, more than the "
-                f"{planned.package_budget:,} that were planned."
-            )
-        seam, data = self._seam(release, record.plain_tiling())
         record = replace(record, seam_max=seam, seam_data=data)
         words = f"package of {record.package_bytes:,} bytes, gate A {record.proof.gate_a_db:.1f} dB"
         if listed is not None and listed.devices:
@@ -311,12 +321,29 @@ class _Builder:
 
 
 def _agree(done: CompressionRecord | None, wanted: CompressionRecord) -> bool:
-    """Returns whether a variant was made as it is wanted; what was removed follows from how."""
-    return done is not None and _how(done) == _how(wanted)
+    """Returns whether a variant was made as it is wanted."""
+    if done is None:
+        return False
+    # Records from before photos were hashed do not tell which ones they were: their words must do.
+    is_told = bool(done.finetune and done.finetune.photos_sha256)
+    return _how(done, tells_photos=is_told) == _how(wanted, tells_photos=is_told)
 
 
-def _how(record: CompressionRecord) -> CompressionRecord:
-    return replace(record, removed_heads=(), removed_units=(), removed_stages=())
+def _how(record: CompressionRecord, *, tells_photos: bool) -> CompressionRecord:
+    """Returns what shapes a variant: not what follows from that, and not the device, which only rounds otherwise.
+
+    In how large squares photos were cut for calibration, shows in the hash of the tiles.
+    """
+    calibration, finetune = record.calibration, record.finetune
+    if calibration is not None:
+        calibration = replace(calibration, cell=None)
+    if finetune is not None:
+        finetune = replace(finetune, device="")
+        if not tells_photos:
+            finetune = replace(finetune, photos_sha256="", cell=None)
+    return replace(
+        record, removed_heads=(), removed_units=(), removed_stages=(), calibration=calibration, finetune=finetune
+    )
 
 
 def _is_taught(release: Release) -> bool:
@@ -354,4 +381,4 @@ def _in_order(manifest: Manifest | None) -> Manifest:
         ids = [one.id(whole.variant) for one in plan(whole.variant)]
         return families.index(family), ids.index(release.id) if release.id in ids else len(ids)
 
-    return Manifest(releases=tuple(sorted(manifest.releases, key=place)))
+    return replace(manifest, releases=tuple(sorted(manifest.releases, key=place)))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +30,7 @@ class CalibrationOptions:
         photos: Folder of photos.
         cell: Side of a square in contact strips, or None for plain photos.
         tiles: How many.
-        side: Side of one, in low-resolution pixels; a multiple of the window.
+        side: Side of one, in low-resolution pixels, at most: where the window asks for it, they are a little smaller.
         words: What the photos are and where they are from; by default the number of photos and the folder's name.
     """
 
@@ -49,7 +49,7 @@ class Calibration:
     record: CalibrationRecord
 
 
-def calibrate(options: CalibrationOptions, scale: int) -> Calibration:
+def calibrate(options: CalibrationOptions, scale: int, window: int = 1) -> Calibration:
     """Returns low-resolution tiles from all over the photos, the same for the same photos.
 
     The photos are dealt out to the tiles in order, several to one tile or several tiles to one photo. Every other tile
@@ -58,10 +58,14 @@ def calibrate(options: CalibrationOptions, scale: int) -> Calibration:
     Args:
         options: Which.
         scale: How much smaller than a photo its tiles are.
+        window: Side of the network's attention window, of which the tiles' side must be a multiple.
 
     Raises:
-        OptionError: There are no photos, or not enough tiles in them.
+        OptionError: There are no photos, or not enough tiles in them; or a window is larger than a tile.
     """
+    if window > options.side:
+        raise OptionError(f"Tiles of {options.side} pixels hold no window of {window}, so nothing can be calibrated.")
+    options = replace(options, side=options.side - options.side % window)
     pairs = load_pairs(options.photos, scale=scale, cell=options.cell)
     for stride in (options.side, options.side // 2):  # tiles overlap only where the photos are few and small
         groups = _groups(pairs, options, stride)
@@ -85,6 +89,7 @@ def calibrate(options: CalibrationOptions, scale: int) -> Calibration:
         tiles=options.tiles,
         side=options.side,
         sha256=hashlib.sha256(values.tobytes()).hexdigest(),
+        cell=options.cell,
     )
     return Calibration(tiles=torch.from_numpy(values).float().div(255), record=record)
 

@@ -1,6 +1,7 @@
 """The commands of the workshop, as ``python -m zoo`` runs them."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -23,6 +24,7 @@ from zoo.manifest import BUILTIN, HOME, load_manifest
 from zoo.release import ProofRecord, Release, SpeedRecord, TrainingRecord
 from zoo.workshop.build import BuildOptions, build, whole_releases
 from zoo.workshop.calibration import CalibrationOptions
+from zoo.workshop.candidates import Amounts
 from zoo.workshop.device import run_bench_device
 from zoo.workshop.distill import DistillOptions
 from zoo.workshop.evaluate import Score, evaluate, summarize
@@ -36,7 +38,7 @@ from zoo.workshop.recipes import recipe
 from zoo.workshop.records import new_release, put_metrics, store_release, store_weights
 from zoo.workshop.seams import choose_overlap
 from zoo.workshop.speed import time_models
-from zoo.workshop.sweep import TECHNIQUES, SweepOptions, sweep, time_points
+from zoo.workshop.sweep import SweepOptions, sweep, time_points
 from zoo.workshop.train import TrainOptions, train
 
 __all__ = [
@@ -162,6 +164,17 @@ def run_import(options: argparse.Namespace) -> None:
 
 def run_build(options: argparse.Namespace) -> None:
     """Builds every variant of a family, or of all."""
+    ways = BuildOptions(
+        home=options.home,
+        photos=options.photos,
+        datasets=tuple(options.data),
+        heads=None if options.heads is None else tuple(options.heads),
+        package=PackageOptions(tile=options.tile),
+        calibration=_calibration_options(options),
+        finetune=_distill_options(options),
+        runs=options.runs,
+        is_fresh=options.fresh,
+    )
     with tqdm(unit="stage") as bar:
 
         def report(release_id: str, words: str, *, done: int, total: int) -> None:
@@ -169,34 +182,26 @@ def run_build(options: argparse.Namespace) -> None:
             bar.refresh()
             bar.write(f"{release_id}: {words}")
 
-        manifest = build(
-            BuildOptions(
-                home=options.home,
-                photos=options.photos,
-                datasets=tuple(options.data),
-                heads=None if options.heads is None else tuple(options.heads),
-                package=PackageOptions(tile=options.tile),
-                calibration=_calibration_options(options),
-                finetune=_distill_options(options),
-                runs=options.runs,
-                is_fresh=options.fresh,
-            ),
-            options.family,
-            report,
-        )
+        manifest = build(ways, options.family, report)
     print(release_table([one for one in manifest.releases if options.family in (None, one.variant.family)]))
 
 
 def run_study(options: argparse.Namespace) -> None:
     """Measures what each technique makes of a family's whole network, and writes it into the study."""
     [whole, *_] = whole_releases(load_manifest(options.home / "manifest.json"), options.family)
+    amounts = Amounts(
+        techniques=tuple(options.techniques),
+        shares=tuple(percent / 100 for percent in options.shares),
+        measure=options.measure,
+        megabytes=tuple(options.megabytes),
+        finetune=_distill_options(options),
+    )
     plan = SweepOptions(
         home=options.home,
         datasets=tuple(options.data),
         calibration=_calibration_options(options) or CalibrationOptions(photos=options.photos),
-        shares=tuple(percent / 100 for percent in options.shares),
-        techniques=tuple(options.techniques or TECHNIQUES),
-        finetune=_distill_options(options),
+        amounts=amounts,
+        photos=options.photos if options.packages else None,
         runs=options.runs,
         keep=options.keep,
         compute=resolve_compute(options.compute),
@@ -212,20 +217,36 @@ def run_study(options: argparse.Namespace) -> None:
 
 
 def _calibration_options(options: argparse.Namespace) -> CalibrationOptions | None:
-    """Returns on what is calibrated, or None where nothing is named."""
+    """Returns on what is calibrated, or None where nothing is named.
+
+    Raises:
+        OptionError: An option would do nothing.
+    """
     if options.calibration is None:
+        _refuse_given(options, ("calibration_tiles", "calibration_words"), "--calibration")
+        if not options.finetune:
+            _refuse_given(options, ("cell",), "--calibration or --finetune")
         return None
-    return CalibrationOptions(
-        photos=options.calibration,
-        cell=options.cell,
-        tiles=options.calibration_tiles,
-        words=options.calibration_words,
-    )
+    plain = CalibrationOptions(photos=options.calibration, cell=options.cell, words=options.calibration_words)
+    return plain if options.calibration_tiles is None else replace(plain, tiles=options.calibration_tiles)
+
+
+def _refuse_given(options: argparse.Namespace, names: Sequence[str], needed: str) -> None:
+    """Refuses options that would be ignored, because the one that they belong to is not given."""
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(options, name) not in (None, "")]
+    if given:
+        raise OptionError(f"{' and '.join(given)} would do nothing without {needed}.")
 
 
 def _distill_options(options: argparse.Namespace) -> DistillOptions | None:
-    """Returns how networks are distilled, or None where that is not asked for."""
+    """Returns how networks are distilled, or None where that is not asked for.
+
+    Raises:
+        OptionError: An option would do nothing, or the photos are missing.
+    """
     if not options.finetune:
+        ways = ("photos", "words", "steps", "batch", "patch", "rate", "optimizer", "pool", "seed")
+        _refuse_given(options, (*(f"finetune_{way}" for way in ways), "threads"), "--finetune")
         return None
     if options.finetune_photos is None:
         raise OptionError("--finetune needs photos: name their folder with --finetune-photos.")

@@ -19,7 +19,7 @@ from sr_core.spec import Formats
 from zoo.release import CalibrationRecord, CompressionRecord, FinetuneRecord, Release
 from zoo.workshop.calibration import Calibration, CalibrationOptions, calibrate
 from zoo.workshop.costs import costs_of
-from zoo.workshop.distill import DistillOptions, distill
+from zoo.workshop.distill import DistillOptions, distill, finetune_record
 from zoo.workshop.plans import PlannedVariant
 from zoo.workshop.stock import Stock
 
@@ -43,6 +43,7 @@ class Means:
         runs: Folder for unfinished distillations, by id, and for what the teacher made for all of them; None to begin
             again each time.
         tile: Side of the tiles of packages, whose bytes mixed-bit storage counts.
+        is_fresh: Whether to measure and to teach anew what waits in ``runs``.
     """
 
     photos: Path
@@ -50,6 +51,7 @@ class Means:
     finetune: DistillOptions | None = None
     runs: Path | None = None
     tile: int = 64
+    is_fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +93,9 @@ class Derivation:
             before: The variant as it is listed, or None.
         """
         if planned.is_distilled and planned.precision is None:
-            if parent.compression is None or self._means.finetune is None:
+            if parent.compression is None or self._finetune_record is None:
                 return None
-            record = _finetune_record(self._means.finetune)
-            return replace(parent.compression, parent_sha256=parent.weights.sha256, finetune=record)
+            return replace(parent.compression, parent_sha256=parent.weights.sha256, finetune=self._finetune_record)
         record = CompressionRecord(method="quantize", amount=0, parent_sha256=parent.weights.sha256)
         listed = before.compression.calibration if before is not None and before.compression is not None else None
         if planned.precision == "mixed-bit":
@@ -145,7 +146,7 @@ class Derivation:
                 module, gone = self._pruned(module, parent, budget, planned.is_repaired, report)
                 record = replace(
                     wanted,
-                    calibration=self._calibration.record,
+                    calibration=self.calibration.record,
                     removed_heads=gone.heads,
                     removed_units=gone.units,
                     removed_stages=gone.stages,
@@ -156,7 +157,7 @@ class Derivation:
                 return Derived(module=quantize(module, precision), record=wanted)
             case "mixed-bit":
                 bits = BitBudget(package_bytes=int(wanted.amount) - SPARE_BYTES, tile=tile)
-                calibration = self._calibration
+                calibration = self.calibration
                 module, formats = quantize_selective(module, calibration.tiles, bits, report)
                 return Derived(module=module, record=replace(wanted, calibration=calibration.record), formats=formats)
             case _:
@@ -169,10 +170,16 @@ class Derivation:
         if repairs not in self._costs:
             sha256, folder = parent.weights.sha256, self._means.runs
             self._costs[repairs] = costs_of(
-                module, sha256, self._calibration, repairs=repairs, folder=folder, report=report
+                module,
+                sha256,
+                self.calibration,
+                repairs=repairs,
+                folder=folder,
+                report=report,
+                is_fresh=self._means.is_fresh,
             )
         return prune_selective(
-            module, self._calibration.tiles, budget, repairs=repairs, costs=self._costs[repairs], report=report
+            module, self.calibration.tiles, budget, repairs=repairs, costs=self._costs[repairs], report=report
         )
 
     def _distilled(self, planned: PlannedVariant, student: SwinIR) -> SwinIR:
@@ -180,25 +187,36 @@ class Derivation:
         assert options is not None, "without it, nothing that is distilled is wanted"
         if runs is None:
             return distill(self._stock.module(self._whole), student, options)
-        options = replace(options, lessons=runs / LESSONS)
-        return distill(self._stock.module(self._whole), student, options, runs / planned.id(self._whole.variant))
+        return distill(
+            self._stock.module(self._whole),
+            student,
+            replace(options, lessons=runs / LESSONS),
+            runs / planned.id(self._whole.variant),
+            is_fresh=self._means.is_fresh,
+        )
 
     @cached_property
-    def _calibration(self) -> Calibration:
+    def calibration(self) -> Calibration:
+        """What is calibrated on where something is made anew.
+
+        Raises:
+            OptionError: The photos do not serve.
+        """
         options = self._means.calibration or CalibrationOptions(photos=self._means.photos)
-        return calibrate(options, self._whole.variant.spec.scale)
+        spec = self._whole.variant.spec
+        return calibrate(options, spec.scale, spec.window)
+
+    @cached_property
+    def _finetune_record(self) -> FinetuneRecord | None:
+        return None if self._means.finetune is None else finetune_record(self._means.finetune)
 
     def _stands_by(self, listed: CalibrationRecord) -> bool:
         """Returns whether what stands by to calibrate on is what a variant was calibrated on."""
         try:
-            return listed == self._calibration.record
+            return listed == self.calibration.record
         except OptionError:  # photos that one cannot calibrate on are other ones
             return False
 
     def _calibration_record(self, listed: CalibrationRecord | None) -> CalibrationRecord:
         """Returns on what is calibrated: what is named, else what it was before, else the photos that stand by."""
-        return listed if listed is not None and self._means.calibration is None else self._calibration.record
-
-
-def _finetune_record(options: DistillOptions) -> FinetuneRecord:
-    return FinetuneRecord(steps=options.steps, photos=options.photos_words, recipe=options.recipe, seed=options.seed)
+        return listed if listed is not None and self._means.calibration is None else self.calibration.record

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 from sr_core.arch.swinir import SwinIR
 from sr_core.infer.window_engine import fast_compute
 
-__all__ = ["Descent", "Optimizer", "Schedule", "charbonnier", "fast_products", "read_state", "write_state"]
+__all__ = [
+    "Descent",
+    "Optimizer",
+    "Schedule",
+    "charbonnier",
+    "fast_products",
+    "has_fast_products",
+    "read_state",
+    "write_state",
+]
 
 Optimizer: TypeAlias = Literal["adam", "muon"]
 
@@ -115,8 +124,12 @@ def fast_products(device: torch.device) -> AbstractContextManager[object]:
 
     Elsewhere it would only be slower.
     """
-    is_fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else fast_compute() == "bfloat16"
-    return torch.autocast(device.type, torch.bfloat16, enabled=is_fast)
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_fast_products(device))
+
+
+def has_fast_products(device: torch.device) -> bool:
+    """Returns whether :func:`fast_products` are bfloat16."""
+    return torch.cuda.is_bf16_supported() if device.type == "cuda" else fast_compute() == "bfloat16"
 
 
 def write_state(state: dict[str, Any], path: Path) -> None:

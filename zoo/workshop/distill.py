@@ -30,18 +30,20 @@ from sr_core.arch.swinir import SwinIR
 from sr_core.compress.blocks import copy_network
 from sr_core.errors import OptionError
 from sr_core.infer.window_engine import WindowEngine, fast_compute
+from zoo.release import FinetuneRecord
 from zoo.workshop.descent import (
     Descent,
     Optimizer,
     Schedule,
     charbonnier,
     fast_products,
+    has_fast_products,
     read_state,
     write_state,
 )
-from zoo.workshop.photos import PairBatches, PhotoPair, load_pairs, reduce_photo
+from zoo.workshop.photos import PairBatches, PhotoPair, hash_photos, load_pairs, reduce_photo
 
-__all__ = ["DistillOptions", "distill"]
+__all__ = ["DistillOptions", "distill", "finetune_record"]
 
 CHECKPOINT: Final = "distill.pt"
 
@@ -125,6 +127,8 @@ def distill(
     options: DistillOptions,
     out: Path | None = None,
     on_event: Callable[[str, dict[str, object]], None] = lambda _event, _record: None,
+    *,
+    is_fresh: bool = False,
 ) -> SwinIR:
     """Returns the student's network after it was taught to make the teacher's pictures, on the CPU in float32.
 
@@ -134,21 +138,25 @@ def distill(
         options: How.
         out: Folder for a checkpoint, from which an interrupted run goes on, and for a log; None for neither.
         on_event: Called with each record: ``start``, then ``loss`` every ``options.every`` steps.
+        is_fresh: Whether to begin again and remove the checkpoint that is there. Lessons in ``options.lessons`` stay:
+            they are told apart by all that they follow from.
 
     Raises:
         OptionError: The folder holds no photo as large as a crop, the networks have different scales, or the checkpoint
-            is of another run.
+            is of another run or other photos.
     """
     if teacher.spec.scale != student.spec.scale:
         raise OptionError(f"A network of scale {teacher.spec.scale} cannot teach one of scale {student.spec.scale}.")
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = _device()
     descent = Descent(copy_network(student), _schedule(options), device)
-    key = _key(teacher, student, options)
+    key = "" if out is None else _key(teacher, student, options)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
+        if is_fresh:
+            (out / CHECKPOINT).unlink(missing_ok=True)
         state = read_state(out / CHECKPOINT, device)
         if state is not None and state["key"] != key:
             raise OptionError(f"The checkpoint in {out} is of another distillation; remove it or name another folder.")
@@ -163,6 +171,29 @@ def distill(
 
     _run(descent, _Lessons(teacher, options, device), options, log, lambda: _keep(descent, key, out))
     return copy_network(descent.averaged.cpu())
+
+
+def finetune_record(options: DistillOptions) -> FinetuneRecord:
+    """Returns what is to be recorded of a network that is distilled so, on this machine.
+
+    Raises:
+        OptionError: There are no photos.
+    """
+    device = _device()
+    return FinetuneRecord(
+        steps=options.steps,
+        photos=options.photos_words,
+        recipe=options.recipe,
+        seed=options.seed,
+        photos_sha256=hash_photos(options.photos),
+        cell=options.cell,
+        device=f"{device.type}, {'bfloat16' if has_fast_products(device) else 'float32'} products",
+    )
+
+
+def _device() -> torch.device:
+    """Returns what distillation runs on."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _run(
@@ -294,12 +325,13 @@ def _schedule(options: DistillOptions) -> Schedule:
 
 
 def _key(teacher: SwinIR, student: SwinIR, options: DistillOptions) -> str:
-    """Returns what tells one run from another: all options that shape it, and both networks' weights."""
+    """Returns what tells one run from another: all options that shape it, the photos, and both networks' weights."""
     told = {
         key: str(value)
         for key, value in asdict(options).items()
         if key not in ("photos", "lessons", "every", "threads", "words")
     }
+    told["photos_sha256"] = hash_photos(options.photos)
     return _digest(json.dumps(told, sort_keys=True), [teacher, student])
 
 

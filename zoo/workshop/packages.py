@@ -24,6 +24,7 @@ from sr_core.coreml.package import INPUT, OUTPUT, SUFFIX, CoreMLCompute, package
 from sr_core.coreml.proof import INTERPRETER, Proof, check, floors_for
 from sr_core.coreml.reference import Rewriting
 from sr_core.coreml.verify import Subject, Tiles, gate_c, proof_tiles, prove
+from sr_core.errors import PackageError
 from sr_core.spec import Variant
 from zoo.release import CoreMLRecord, FeatureRecord, FileRecord, HashRecord, ProofRecord, Release
 
@@ -36,7 +37,10 @@ __all__ = [
     "exporter",
     "has_compact_bias",
     "make_package",
+    "package_text",
+    "plan_package",
     "prove_again",
+    "prove_package",
     "tiles_sha256",
 ]
 
@@ -58,10 +62,12 @@ class PackageOptions:
         overlap: Overlap of neighbouring tiles in an app, in input pixels. With tiles of 64 pixels and the quick model
             of 6,000 steps, 24 kept the first six photos of Kodak24 within 0.18/255 of the untiled result; with 16 the
             largest difference was 2.4/255.
+        budget: Most bytes of the unzipped package; 0 for any number.
     """
 
     tile: int = 64
     overlap: int = 24
+    budget: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,32 +140,28 @@ def make_package(
         networks: Its network, and what the package is compared with.
         tiles: What it is proven on.
         compute: Number format of its arithmetic.
-        options: Its tile and overlap.
+        options: Its tile, overlap and budget.
         folder: The folder of files.
 
     Raises:
-        PackageError: It does not pass a gate; nothing is left of it.
+        PackageError: It does not pass a gate, or takes more bytes than it may; nothing is left of it.
         OptionError: It cannot be exported here.
     """
-    window = release.variant.spec.window
-    natural = torch.from_numpy(tiles.natural).permute(0, 3, 1, 2).float() / 255.0
-    plan = PackagePlan(
-        variant=release.variant,
-        compute=compute,
-        tile=options.tile,
-        rescale=rescale_exponent(networks.own, natural),
-        compact_bias=has_compact_bias(release.variant),
-    )
-    text = PackageText(
-        author=release.author, license=release.license, version=__version__, overlap=options.overlap, margin=window
-    )
+    text = package_text(release, options.overlap)
+    plan = plan_package(release.variant, networks.own, tiles, compute, options.tile)
     with tempfile.TemporaryDirectory(prefix="psr-package-") as work:
         exported = export_package(networks.own, plan, text, Path(work))
+        size_bytes = package_bytes(exported.path)
+        if options.budget and size_bytes > options.budget:
+            raise PackageError(
+                f"The package of {release.id} takes {size_bytes:,} bytes, more than the {options.budget:,} that were "
+                f"planned."
+            )
         zipped = Path(work) / f"{exported.path.name}.zip"
         zip_package(exported.path, zipped)
         again = Path(work) / "again"
         again.mkdir()
-        proof = prove(Package.open(unzip_package(zipped, again)), _subject(release, plan.rescale, networks), tiles)
+        proof = prove_package(unzip_package(zipped, again), release.variant, plan.rescale, networks, tiles)
         check(proof, floors_for(release.variant.precision, compute))
         file = FileRecord(
             path=f"{FOLDER}/{zipped.name}",
@@ -167,12 +169,63 @@ def make_package(
             sha256=sha256_of(zipped),
             format="mlpackage.zip",
         )
-        record = _record(exported, _proof_record(proof, networks.original_id, tiles), options, window)
+        record = _record(exported, _proof_record(proof, networks.original_id, tiles), options, text.margin)
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)
         part = folder / f"{file.path}.part"
         shutil.copyfile(zipped, part)
         part.replace(folder / file.path)
     return file, record
+
+
+def plan_package(variant: Variant, own: SwinIR, tiles: Tiles, compute: CoreMLCompute, tile: int) -> PackagePlan:
+    """Returns how a network is exported, with the rescale that its values on natural tiles ask for.
+
+    Args:
+        variant: What the network is, and how its weights are stored.
+        own: The network.
+        tiles: Those to prove it on.
+        compute: Number format of the package's arithmetic.
+        tile: Side of its tile in pixels.
+    """
+    natural = torch.from_numpy(tiles.natural).permute(0, 3, 1, 2).float() / 255.0
+    return PackagePlan(
+        variant=variant,
+        compute=compute,
+        tile=tile,
+        rescale=rescale_exponent(own, natural),
+        compact_bias=has_compact_bias(variant),
+    )
+
+
+def package_text(release: Release, overlap: int) -> PackageText:
+    """Returns what a package of a release, or of a network of its making, says of itself.
+
+    Args:
+        release: The release.
+        overlap: Overlap of neighbouring tiles in an app, in input pixels.
+    """
+    return PackageText(
+        author=release.author,
+        license=release.license,
+        version=__version__,
+        overlap=overlap,
+        margin=release.variant.spec.window,
+    )
+
+
+def prove_package(package: Path, variant: Variant, rescale: int, networks: Networks, tiles: Tiles) -> Proof:
+    """Returns what is found when an unzipped package is run; whether that is enough is for the caller to check.
+
+    Args:
+        package: The folder of the package.
+        variant: What it is a package of.
+        rescale: By how many powers of two its stream is scaled down.
+        networks: What it is compared with.
+        tiles: What it is run on.
+    """
+    rewriting = Rewriting(spec=variant.spec, rescale=rescale, folds_query_scale=folds_query_scale(variant.precision))
+    subject = Subject(rewriting=rewriting, own=networks.own, original=networks.original)
+    return prove(Package.open(package), subject, tiles)
 
 
 def prove_again(release: Release, record: CoreMLRecord, zipped: Path, networks: Networks, tiles: Tiles) -> ProofRecord:
@@ -183,20 +236,10 @@ def prove_again(release: Release, record: CoreMLRecord, zipped: Path, networks: 
     """
     package = release.package
     gate_c(zipped, package.sha256 if package else "", {one.path: one.sha256 for one in record.contents})
-    subject = _subject(release, record.rescale, networks)
     with tempfile.TemporaryDirectory(prefix="psr-package-") as work:
-        proof = prove(Package.open(unzip_package(zipped, Path(work))), subject, tiles)
+        proof = prove_package(unzip_package(zipped, Path(work)), release.variant, record.rescale, networks, tiles)
     check(proof, floors_for(release.variant.precision, record.compute))
     return _proof_record(proof, networks.original_id, tiles)
-
-
-def _subject(release: Release, rescale: int, networks: Networks) -> Subject:
-    rewriting = Rewriting(
-        spec=release.variant.spec,
-        rescale=rescale,
-        folds_query_scale=folds_query_scale(release.variant.precision),
-    )
-    return Subject(rewriting=rewriting, own=networks.own, original=networks.original)
 
 
 def _proof_record(proof: Proof, reference: str, tiles: Tiles) -> ProofRecord:

@@ -3,6 +3,7 @@
 The low-resolution side is Pillow's antialiased bicubic (a = -0.5), rounded to 8 bits as the benchmark files are.
 """
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,16 @@ from torch import Tensor
 
 from sr_core.errors import OptionError
 
-__all__ = ["PairBatches", "PhotoPair", "load_pairs", "read_photos", "read_rgb", "reduce_photo", "validation_pairs"]
+__all__ = [
+    "PairBatches",
+    "PhotoPair",
+    "hash_photos",
+    "load_pairs",
+    "read_photos",
+    "read_rgb",
+    "reduce_photo",
+    "validation_pairs",
+]
 
 _SUFFIXES = frozenset({".png", ".webp", ".jpg", ".jpeg", ".bmp"})
 
@@ -46,6 +56,19 @@ def read_photos(folder: Path) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         raise OptionError(f"The folder {folder} holds no PNG, WebP, JPEG or BMP photo.")
     for path in paths:
         yield path.stem, read_rgb(path)
+
+
+def hash_photos(folder: Path) -> str:
+    """Returns which photos a folder holds: the sha256 of their shapes and of all their values, as they are read.
+
+    Raises:
+        OptionError: The folder holds no photo.
+    """
+    digest = hashlib.sha256()
+    for _, photo in read_photos(folder):
+        digest.update(str(photo.shape).encode())
+        digest.update(np.ascontiguousarray(photo).tobytes())
+    return digest.hexdigest()
 
 
 def load_pairs(folder: Path, *, scale: int, cell: int | None = None) -> list[PhotoPair]:

@@ -8,12 +8,14 @@ from typing import Final, Literal, TypeAlias, assert_never
 from sr_core.coreml.package import CoreMLCompute
 from sr_core.errors import OptionError
 from sr_core.spec import Formats, Precision, Variant
+from zoo.release import Measure
 
-__all__ = ["PLANS", "Method", "PlannedVariant", "mixed", "plan", "pruned", "with_heads_removed"]
+__all__ = ["ANY_FORMATS", "PLANS", "Method", "PlannedVariant", "mixed", "plan", "pruned", "with_heads_removed"]
 
 Method: TypeAlias = Literal["heads-l1", "magnitude-l1", "selective"]
 
-_ANY_FORMATS: Final[Formats] = (("any", "float16"),)
+ANY_FORMATS: Final[Formats] = (("any", "float16"),)
+"""Stands for formats that are not chosen yet where only the id of a variant is asked for, which tells none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class PlannedVariant:
     recommended_for: str
     method: Method | None = None
     amount: float = 0
-    measure: Literal["parameters", "macs"] = "parameters"
+    measure: Measure = "parameters"
     is_repaired: bool = True
     is_distilled: bool = False
     precision: Precision | None = None
@@ -69,7 +71,7 @@ class PlannedVariant:
 
     def id(self, whole: Variant) -> str:
         """Returns the id of the variant that it is, for a family's whole network."""
-        return self.variant(whole, _ANY_FORMATS if self.precision == "mixed-bit" else ()).id  # ids tell no formats
+        return self.variant(whole, ANY_FORMATS if self.precision == "mixed-bit" else ()).id
 
     def variant(self, whole: Variant, formats: Formats = ()) -> Variant:
         """Returns the variant that it is, with the spec of the whole network still.
@@ -114,7 +116,7 @@ def pruned(
     share: float,
     recommended_for: str,
     *,
-    measure: Literal["parameters", "macs"] = "parameters",
+    measure: Measure = "parameters",
     is_distilled: bool = False,
     package: CoreMLCompute | None = "float16",
 ) -> PlannedVariant:

@@ -1,6 +1,6 @@
 """What the repository of a family of models holds on the Hugging Face Hub.
 
-    README.md, config.json, model.safetensors    the family's card, and its default variant
+    README.md, config.json, model.safetensors    the family's card, and its first variant, the whole network
     variants/ID/                                 model.safetensors, config.json and README.md of each variant
     coreml/NAME.mlpackage.zip                    the Core ML packages
     zoo.json                                     the manifest of the family with these paths, which the app reads
@@ -55,7 +55,9 @@ class Publication:
 
 
 def plan_publication(home: Path, family: str, repo: str, base_model: str | None = None) -> Publication:
-    """Returns what the repository of a family holds; the first of its releases is its default variant.
+    """Returns what the repository of a family holds; the first of its releases stands at its root.
+
+    Its list has the default of the manifest, where that is of this family; otherwise the first one.
 
     Args:
         home: Folder of ``manifest.json`` and ``builtin``.
@@ -67,7 +69,8 @@ def plan_publication(home: Path, family: str, repo: str, base_model: str | None 
         OptionError: No release is of this family.
         ModelError: A file of it is missing or damaged.
     """
-    releases = load_manifest(home / "manifest.json").releases
+    manifest = load_manifest(home / "manifest.json")
+    releases = manifest.releases
     own = tuple(release for release in releases if release.variant.family == family)
     if not own:
         known = ", ".join(dict.fromkeys(release.variant.family for release in releases))
@@ -76,13 +79,13 @@ def plan_publication(home: Path, family: str, repo: str, base_model: str | None 
     planned = [
         _text("README.md", _family_card(moved, repo, base_model)),
         _text("config.json", _json({**_config(moved[0]), "variants": [_entry(release) for release in moved]})),
-        _text(LISTING, _listing(moved)),
+        _text(LISTING, _listing(moved, manifest.default_id if manifest.default in own else own[0].id)),
         _copy("model.safetensors", own[0].weights, own[0], files),
     ]
     for release, there in zip(own, moved, strict=True):
-        is_default = release.id == own[0].id
+        is_first = release.id == own[0].id
         planned += [
-            _text(f"variants/{release.id}/README.md", _variant_card(there, repo, base_model, is_default=is_default)),
+            _text(f"variants/{release.id}/README.md", _variant_card(there, repo, base_model, is_first=is_first)),
             _text(f"variants/{release.id}/config.json", _json(_config(release))),
             _copy(there.weights.path, release.weights, release, files),
         ]
@@ -137,18 +140,18 @@ def _entry(release: Release) -> dict[str, Any]:
     }
 
 
-def _listing(releases: Sequence[Release]) -> str:
+def _listing(releases: Sequence[Release], default_id: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / LISTING
-        save_manifest(Manifest(releases=tuple(releases)), path)
+        save_manifest(Manifest(releases=tuple(releases), default_id=default_id), path)
         return path.read_text(encoding="utf-8")
 
 
-def _variant_card(release: Release, repo: str, base_model: str | None, *, is_default: bool) -> str:
-    """Returns the card of a variant; what was made from the family's default variant says so to the Hub."""
+def _variant_card(release: Release, repo: str, base_model: str | None, *, is_first: bool) -> str:
+    """Returns the card of a variant; what was made from the family's first variant says so to the Hub."""
     card = ModelCard(model_card(release))
     is_quantized = release.variant.precision in ("int8", "palette6", "palette4")
-    if is_default:
+    if is_first:
         _describe(card, base_model, _CLOSEST, [release])
     else:
         _describe(card, repo, "quantized" if is_quantized else _CLOSEST, [release])
@@ -156,16 +159,16 @@ def _variant_card(release: Release, repo: str, base_model: str | None, *, is_def
 
 
 def _family_card(releases: Sequence[Release], repo: str, base_model: str | None) -> str:
-    """Returns the card of the repository: that of the default variant, below a table of all."""
-    default = releases[0]
-    card = ModelCard(model_card(default))
+    """Returns the card of the repository: that of the first variant, below a table of all."""
+    first = releases[0]
+    card = ModelCard(model_card(first))
     _describe(card, base_model, _CLOSEST, releases)
     card.text = "\n".join(
         [
             "",
-            f"# {default.variant.family}",
+            f"# {first.variant.family}",
             "",
-            f"All variants of one family. `model.safetensors` and `config.json` are `{default.id}`; each variant has "
+            f"All variants of one family. `model.safetensors` and `config.json` are `{first.id}`; each variant has "
             f"its weights and its card in `variants/`, the Core ML packages are in `coreml/`, and `{LISTING}` lists "
             "everything with lengths and sha256.",
             "",

@@ -155,10 +155,12 @@ def store_release(home: Path, release_id: str, change: Callable[[Release | None]
 
 def put_release(manifest: Manifest | None, release: Release) -> Manifest:
     """Returns the manifest with the release in the place of the one of the same id, or at the end."""
-    releases = () if manifest is None else manifest.releases
+    if manifest is None:
+        return Manifest(releases=(release,))
+    releases = manifest.releases
     if any(one.id == release.id for one in releases):
-        return Manifest(releases=tuple(release if one.id == release.id else one for one in releases))
-    return Manifest(releases=(*releases, release))
+        return replace(manifest, releases=tuple(release if one.id == release.id else one for one in releases))
+    return replace(manifest, releases=(*releases, release))
 
 
 def put_metrics(release: Release, metrics: tuple[Metric, ...]) -> Release:

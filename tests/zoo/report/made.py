@@ -8,6 +8,8 @@ from zoo.release import (
     CompressionRecord,
     CostRecord,
     FileRecord,
+    FinetuneRecord,
+    Measure,
     Metric,
     Release,
     SpeedRecord,
@@ -20,7 +22,7 @@ SPEC = swinir_spec(scale=2, embed_dim=12, depths=(2, 2), heads=3)
 MACHINE = "two cores"
 
 
-def metric(psnr_db: float, dataset: str = "Set5") -> Metric:
+def metric(psnr_db: float, dataset: str = "Set5", tool: str = "test 1") -> Metric:
     return Metric(
         dataset=dataset,
         channels="y",
@@ -29,7 +31,7 @@ def metric(psnr_db: float, dataset: str = "Set5") -> Metric:
         ssim=0.9,
         bicubic_psnr_db=33.67,
         pictures=5,
-        tool="test 1",
+        tool=tool,
     )
 
 
@@ -77,6 +79,8 @@ def compressed(
     size_bytes: int = 20_000,
     psnr_db: float = 36.0,
     is_repaired: bool = False,
+    measure: Measure | None = None,
+    finetune: FinetuneRecord | None = None,
 ) -> Release:
     variant = replace(
         parent.variant,
@@ -91,7 +95,12 @@ def compressed(
         label=f"{parent.label}, {word or precision}",
         parent=parent.id,
         compression=CompressionRecord(
-            method=method, amount=amount, parent_sha256=parent.weights.sha256, is_repaired=is_repaired
+            method=method,
+            amount=amount,
+            parent_sha256=parent.weights.sha256,
+            is_repaired=is_repaired,
+            measure=measure,
+            finetune=finetune,
         ),
         cost=replace(parent.cost, parameters=round(10_000 * (1 - sparsity)), sparsity=sparsity),
         files=(replace(parent.weights, path=f"{variant.id}.safetensors", bytes=size_bytes),),
@@ -102,7 +111,8 @@ def compressed(
 def heads_removed(parent: Release, count: int, psnr_db: float = 36.0) -> Release:
     """A release with so many heads fewer in each block; each is made to be 7 % of the parameters."""
     spec = replace(SPEC, heads=tuple(tuple(n - count for n in stage) for stage in SPEC.heads))
-    return compressed(
+    gone = tuple(tuple(tuple(range(count)) for _ in stage) for stage in SPEC.heads)
+    made = compressed(
         parent,
         "heads-l1",
         count,
@@ -112,6 +122,8 @@ def heads_removed(parent: Release, count: int, psnr_db: float = 36.0) -> Release
         size_bytes=20_000 - 1_400 * count,
         psnr_db=psnr_db,
     )
+    assert made.compression
+    return replace(made, compression=replace(made.compression, removed_heads=gone))
 
 
 def point(technique: Technique, words: str = "one", **changes: object) -> StudyPoint:

@@ -24,6 +24,9 @@ from zoo.report.accounts import (
     sparsity_qkv,
     technique_of,
 )
+from zoo.report.caveats import caveat_of
+from zoo.report.techniques import network_words
+from zoo.study import StudyPoint
 
 
 def counted_qkv(module: torch.nn.Module) -> tuple[int, int, int]:
@@ -94,6 +97,7 @@ def test_the_technique_is_read_from_what_was_done() -> None:
         "selective-distilled": distilled,
         "uniform-bits": compressed(one, "quantize", precision="int8"),
         "mixed-bit": compressed(one, "mixed-bit", 2_000_000, precision="mixed-bit"),
+        "selective-mixed-bit": compressed(one, "mixed-bit", 1_000_000, precision="mixed-bit", sparsity=0.5),
     }
     assert {technique_of(release) for release in found.values()} == set(found)
     assert all(technique_of(release) == technique for technique, release in found.items())
@@ -109,17 +113,34 @@ def test_a_point_says_what_the_release_says() -> None:
     assert fewer.metrics == (metric(35.0),)
     assert fewer.package_bytes is fewer.agreement_db is None
     zeros = point_of(compressed(one, "magnitude-l1", 0.25, word="z", sparsity=0.2), one)
-    assert (zeros.share, zeros.iterations) == (0.25, 0)
+    assert (zeros.share, zeros.iterations) == (0.0, 0)  # its quarter is one of the linear weights
+    assert zeros.words == "Tiny, z (of linear weights)"
     assert zeros.sparsity_qkv == pytest.approx(0.25 * 4 * 12 * 36 / 10_000)
 
 
-def test_agreement_is_the_package_s_and_only_against_the_whole_network(packed: Release) -> None:
+def test_a_share_says_of_what_it_is_one() -> None:
+    one = whole()
+    by_macs = point_of(compressed(one, "selective", 0.4, word="m", measure="macs"), one)
+    assert (by_macs.share, by_macs.measure) == (0.4, "macs")
+    assert network_words(by_macs) == "Tiny, m (40 % of the multiplications)"
+    said = replace(by_macs, words="40 % of the multiplications")
+    assert network_words(said) == said.words  # once is enough
+    timed = replace(by_macs, measure="milliseconds", release=None)
+    assert network_words(timed) == "Tiny, m (40 % of the measured time)"
+    plain = point_of(compressed(one, "selective", 0.4, word="p", measure="parameters"), one)
+    assert (plain.measure, network_words(plain)) == ("parameters", "Tiny, p")
+    assert network_words(point("magnitude-l1", "30 % zeros")) == "30 % zeros, of all parameters"
+
+
+def test_agreement_is_the_package_s_with_what_it_is_an_agreement_with(packed: Release) -> None:
     coarse = compressed(packed, "quantize", precision="int8")
     assert coarse.coreml
     assert point_of(coarse, packed).agreement_db == 71.0
     assert point_of(coarse, packed).package_bytes == 2_000
     proof: ProofRecord = replace(coarse.coreml.proof, reference="another")
-    assert point_of(replace(coarse, coreml=replace(coarse.coreml, proof=proof)), packed).agreement_db is None
+    other = point_of(replace(coarse, coreml=replace(coarse.coreml, proof=proof)), packed)
+    assert (other.agreement_db, other.agreement_with) == (71.0, "another")
+    assert point_of(coarse, packed).agreement_with == ""
     assert point_of(packed, packed).agreement_db is None
 
 
@@ -150,10 +171,71 @@ class TestMerge:
         [merged] = merge_studies(self.manifest, [study(more)])
         [_, found] = merged.points
         assert found.technique == "heads-l1"  # the release's figures stand; what it has not is added
-        assert found.metrics == (metric(36.5), metric(30.0, "Kodak24"))
+        assert found.metrics == (metric(36.5), metric(30.0, "Kodak24"))  # and not a second one of the same tool
         assert (found.package_bytes, found.agreement_db, found.share) == (5, 60.0, 0.1)
         assert found.speed == self.first.speed
         assert (merged.calibration, merged.date) == ("drawings", "2026-02-03")
+
+    def test_scores_of_two_tools_stay_apart(self) -> None:
+        others = (metric(36.4, tool="test 1, coarse"), metric(30.0, "Kodak24", tool="test 1, coarse"))
+        [merged] = merge_studies(self.manifest, [study(point("heads-l1", release=self.first.id, metrics=others))])
+        assert merged.points[1].metrics == (metric(36.5), *others)
+        narrow = replace(metric(36.3), border=4)
+        [merged] = merge_studies(self.manifest, [study(point("heads-l1", release=self.first.id, metrics=(narrow,)))])
+        assert merged.points[1].metrics == (metric(36.5), narrow)
+
+    def test_of_two_times_that_counts_which_can_be_compared(self) -> None:
+        """A study is timed in one run, and its releases were in another one."""
+        run = SpeedRecord(seconds_per_megapixel=1.0, compute="float32", machine="later")
+        ids = (self.one.id, self.first.id)
+        timed = [point("selective", str(at), speed=run, release=name) for at, name in enumerate((*ids, None))]
+        [merged] = merge_studies(self.manifest, [study(*timed)])
+        assert [found.speed for found in merged.points] == [run] * 3  # three of the later run, two of the earlier one
+        [merged] = merge_studies(self.manifest, [study(timed[0])])
+        assert [found.speed for found in merged.points] == [self.one.speed, self.first.speed]
+        [merged] = merge_studies(self.manifest, [study(timed[1], timed[2])])  # without the whole network
+        assert [found.speed for found in merged.points] == [self.one.speed, self.first.speed, run]
+
+    def test_the_agreement_that_can_be_compared_with_others_is_preferred(self, packed: Release) -> None:
+        coarse = compressed(packed, "quantize", precision="int8")
+        assert coarse.coreml
+        proof = replace(coarse.coreml.proof, reference="parent")
+        with_parent = replace(coarse, coreml=replace(coarse.coreml, proof=proof))
+        of_study = point("uniform-bits", "int8", release=coarse.id, agreement_db=60.0)
+
+        def found(release: Release, *points: StudyPoint) -> tuple[float | None, str]:
+            [merged] = merge_studies(Manifest(releases=(packed, release)), [study(*points, whole_id=packed.id)])
+            return merged.points[1].agreement_db, merged.points[1].agreement_with
+
+        assert found(with_parent) == (71.0, "parent")
+        assert found(with_parent, of_study) == (60.0, "")
+        assert found(with_parent, replace(of_study, agreement_with="other")) == (71.0, "parent")
+        assert found(with_parent, replace(of_study, agreement_db=None)) == (71.0, "parent")
+        assert found(coarse, of_study) == (71.0, "")
+
+    @pytest.mark.parametrize(
+        ("recipe", "words", "is_same"),
+        [
+            ("by hand", "30 %, 10 steps", True),
+            ("by hand", "30 %, 110 steps", False),
+            ("by hand", "30 %, 3,010 steps", False),
+            ("by hand", "30 %", False),
+            ("", "30 %, 10 steps", False),
+        ],
+    )
+    def test_a_network_that_was_taught_otherwise_is_another_one(self, recipe: str, words: str, is_same: bool) -> None:
+        taught = compressed(self.one, "selective", 0.1, word="d", is_repaired=True, sparsity=0.1, finetune=FINETUNE)
+        own = point_of(taught, self.one)
+        assert own.recipe == "by hand"
+        other = replace(own, release=None, words=words, recipe=recipe)
+        [merged] = merge_studies(Manifest(releases=(self.one, taught)), [study(other)])
+        assert len(merged.points) == (2 if is_same else 3)
+
+    def test_what_a_share_is_of_comes_with_the_share(self) -> None:
+        more = point("heads-l1", release=self.first.id, share=0.2, measure="macs", recipe="slowly")
+        [merged] = merge_studies(self.manifest, [study(more)])
+        found = merged.points[1]
+        assert (found.share, found.measure, found.recipe) == (0.2, "macs", "slowly")
 
     def same(self, **changes: object) -> object:
         shape = {"parameters": 9_300, "sparsity": 0.07, "heads": 8, "hidden": 96, **changes}
@@ -207,6 +289,14 @@ class TestMerge:
         [merged] = merge_studies(self.manifest, [study(point("whole", "float32", metrics=(metric(31.0, "Kodak24"),)))])
         assert [p.technique for p in merged.points] == ["whole", "heads-l1"]
         assert merged.points[0].metrics == (metric(37.0), metric(31.0, "Kodak24"))
+
+    def test_the_real_test_comes_before_what_proves_little(self) -> None:
+        light = whole("swinir-light")
+        variant = replace(light.variant, trained="photos39")
+        manifest = Manifest(releases=(replace(light, variant=variant), self.one))
+        assert [one.whole for one in merge_studies(manifest, ())] == [self.one.id, variant.id]
+        assert caveat_of(variant.id)
+        assert not caveat_of(self.one.id)
 
     def test_a_study_of_an_unlisted_network_stays_as_it_is(self) -> None:
         alone = study(point("selective"), whole_id="elsewhere", family="else")

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from sr_core.errors import OptionError
 from tests.zoo.report.made import heads_removed, point, study, whole
 from zoo import __main__ as command
 from zoo.manifest import Manifest, save_manifest
-from zoo.report.command import read_scores
+from zoo.report.command import read_scores, report_files
 from zoo.study import save_study
 
 ONE = whole()
@@ -63,8 +64,31 @@ def test_every_file_that_the_page_names_is_there(home: Path, capsys: pytest.Capt
     assert (scored["id"], float(scored["y"]), float(scored["low"])) == (ONE.id, 0.25, -0.25)
     [energy, _] = csv.DictReader(io.StringIO((out / "figure-5-energy.csv").read_text()))
     assert float(energy["y"]) == pytest.approx(3600 / (6 * 12.0))
+    assert "No scores were given" not in page
     assert "10 %" in page
     assert "Nothing" not in page.split("## Formats")[1].split("## ")[0]
+
+
+def test_each_network_has_pictures_of_its_own(home: Path) -> None:
+    other = whole("other")
+    again = replace(ONE, variant=replace(ONE.variant, trained="again"))
+    manifest = Manifest(releases=(ONE, FEWER, other, heads_removed(other, 1)))
+    files = report_files(manifest, (), None, watts=3.0, watt_hours=10.0)
+    loss = {name for name in files if name.startswith("figure-6") and name.endswith("svg")}
+    assert loss == {"figure-6-loss-tiny-x2-set5.svg", "figure-6-loss-other-x2-set5.svg"}
+    twins = report_files(Manifest(releases=(ONE, again)), (), None, watts=3.0, watt_hours=10.0)
+    times = {name for name in twins if name.startswith("figure-7") and name.endswith("svg")}
+    assert times == {f"figure-7-time-{one.id}.svg" for one in (ONE, again)}
+
+
+def test_without_scores_nothing_is_said_of_votes_that_nobody_looked_at(home: Path) -> None:
+    (home / "table.csv").write_text(board(pair(ONE.id, 0.25, "hidden")))
+    for arguments, sentence in (
+        ([], "No scores were given, so nothing can be said here of votes."),
+        (["--scores", str(home / "table.csv")], "No variant has enough votes for a score."),
+    ):
+        assert command.main(["--home", str(home), "report", "--out", str(home / "out"), *arguments]) == 0
+        assert f"{sentence}\n" in (home / "out" / "report.md").read_text()
 
 
 def test_a_report_is_the_same_whenever_it_is_made(home: Path) -> None:

@@ -1,6 +1,7 @@
 """Pictures of any figure are sound: they parse, say what the figure says, and keep its points on the page."""
 
 import re
+from typing import get_args
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from zoo.report import Figure, FigureAxis, FigurePoint, Series
 from zoo.report.drawing import svg_of
-from zoo.report.figures import TECHNIQUES
+from zoo.report.techniques import COARSE, LOOKS, PRUNING, TECHNIQUES
+from zoo.study import Technique
 
 SVG = "{http://www.w3.org/2000/svg}"
 words = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn"], exclude_characters="\ufffe\uffff"), max_size=20)
@@ -93,8 +95,63 @@ def test_what_is_below_the_floor_stands_at_the_foot_with_an_arrow() -> None:
     text = drawn(-1.0, 0.001, 0.1, floor=0.01, kind="log")
     first, second, third = (y for _, y, _ in marks(ET.fromstring(text)))  # noqa: S314
     assert first == second > third
+    assert first + 13 < 404 < 404 + 18 - 13  # the arrow's tip is above the foot, and so above the words below it
     assert text.count('<path d="M-4 9 0 13 4 9"') == 2
     assert '<path d="M-4 9' not in drawn(0.01, 0.1, floor=0.01, kind="log")
+
+
+def test_without_a_floor_no_point_is_moved() -> None:
+    text = drawn(0.0001, 0.001, 0.01, kind="log")
+    low, middle, high = (y for _, y, _ in marks(ET.fromstring(text)))  # noqa: S314
+    assert low - middle == pytest.approx(middle - high, abs=0.2)
+    assert '<path d="M-4 9' not in text
+
+
+def two_networks(*techniques: Technique) -> str:
+    series = tuple(
+        Series(
+            name=f"{technique} of {whole}",
+            points=(FigurePoint(id=None, label="p", x=1.0, y=1.0, words="w"),),
+            technique=technique,
+            whole=whole,
+            is_joined=True,
+            is_dashed=whole == "b",
+        )
+        for whole in "abc"
+        for technique in techniques
+    )
+    return svg_of(Figure(title="t", x=FigureAxis(words="x"), y=FigureAxis(words="y"), series=series, note=""))
+
+
+def looks(text: str) -> dict[str, str]:
+    """The mark of each series in the legend, by its name."""
+    found = re.findall(r'(<g transform="translate[^>]*>)((?:(?!<title>).)*?)<text x="18"[^>]*>([^<]*)<', text)
+    return {name: head.split(")", 1)[1] + mark for head, mark, name in found}
+
+
+def test_a_technique_always_looks_the_same_whatever_else_is_there() -> None:
+    alone, last = looks(two_networks("mixed-bit")), looks(two_networks("whole", "heads-l1", "mixed-bit"))
+    assert alone["mixed-bit of a"] == last["mixed-bit of a"]
+    assert LOOKS["mixed-bit"].colour in alone["mixed-bit of a"]
+    assert LOOKS["mixed-bit"].shape in alone["mixed-bit of a"]
+    assert len({alone[f"mixed-bit of {whole}"] for whole in "abc"}) == 3  # networks are told apart by how it is filled
+
+
+def test_every_technique_has_words_and_a_look_of_its_own() -> None:
+    every = set(get_args(Technique))
+    assert set(TECHNIQUES) == set(LOOKS) == every
+    for part in ("colour", "dark", "shape"):
+        assert len({getattr(look, part) for look in LOOKS.values()}) == len(every)
+    assert PRUNING | COARSE | {"whole"} == every
+    assert not PRUNING & COARSE
+
+
+def test_a_line_is_dashed_where_the_series_says_so() -> None:
+    assert two_networks("selective").count("stroke-dasharray") == 1  # in the legend; one point needs no line
+    points = tuple(FigurePoint(id=None, label="p", x=float(i), y=1.0, words="w") for i in range(2))
+    series = Series(name="s", points=points, technique="selective", whole="a", is_joined=True, is_dashed=True)
+    text = svg_of(Figure(title="t", x=FigureAxis(words="x"), y=FigureAxis(words="y"), series=(series,), note=""))
+    assert re.search(r"<polyline [^>]*stroke-dasharray", text)
 
 
 def test_whiskers_stay_in_the_field() -> None:
@@ -112,9 +169,15 @@ def test_round_values_stand_along_the_axes() -> None:
         return re.findall(r'text-anchor="end">([^<]*)<', text)
 
     assert ticks(drawn(0.012, 4.0, floor=0.01, kind="log"))[::2] == ["0.01", "0.05", "0.2", "1", "5"]
-    assert ticks(drawn(-1.0, 0.4)) == ["−1.0", "−0.8", "−0.6", "−0.4", "−0.2", "0.0", "0.2", "0.4"]
+    assert ticks(drawn(-1.0, 0.4)) == ["−1.0", "−0.5", "0.0", "0.5"]
     assert ticks(drawn(1000.0, 3000.0)) == ["1,000", "1,500", "2,000", "2,500", "3,000"]
-    assert ticks(drawn(1.01, 1.02, kind="log")) == ["0.95", "1.00", "1.05", "1.10"]  # too few of the others
+    assert ticks(drawn(1e5, 4e6)) == ["0", "1M", "2M", "3M", "4M"]
+
+
+def test_what_stands_along_the_upright_axis_does_not_meet_its_title() -> None:
+    for low, high in ((-4e6, 4e6), (1e3, 9e3), (0.001, 0.002), (30.001, 30.002)):
+        ends = re.findall(r'<text x="(\d+)" y="[^"]*" text-anchor="end">([^<]*)<', drawn(low, high))
+        assert all(int(x) - 7.2 * len(words) > 20 for x, words in ends)
 
 
 def test_one_figure_is_always_the_same_text() -> None:

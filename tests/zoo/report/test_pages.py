@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from tests.zoo.report.made import MACHINE, compressed, heads_removed, metric, point, study, whole
 from zoo.manifest import Manifest
 from zoo.release import SpeedRecord
-from zoo.report import Figure, FigureAxis, FigurePoint, Series, merge_studies
+from zoo.report import (
+    Figure,
+    FigureAxis,
+    FigurePoint,
+    Series,
+    figure_loss,
+    figure_psnr,
+    figure_speed,
+    merge_studies,
+)
 from zoo.report.pages import NamedFigure, figure_csv, markdown_report, table_csv
 from zoo.study import Study, StudyPoint
 
@@ -22,8 +31,11 @@ MANIFEST = Manifest(releases=(ONE, heads_removed(ONE, 1, psnr_db=36.5)))
 
 
 def page(*points: StudyPoint, manifest: Manifest = MANIFEST) -> str:
-    studies: list[Study] = [study(*points)] if points else []
-    return markdown_report(manifest, merge_studies(manifest, studies), ())
+    return markdown_report(manifest, merge_studies(manifest, [study(*points)] if points else []), ())
+
+
+def studies(*points: StudyPoint) -> tuple[Study, ...]:
+    return merge_studies(MANIFEST, [study(*points)])
 
 
 def rows(text: str) -> list[list[str]]:
@@ -65,21 +77,98 @@ def test_megabytes_are_millions_of_bytes() -> None:
 
 
 def test_agreement_stands_only_with_formats() -> None:
-    text = page(point("mixed-bit", "2 MB", agreement_db=61.04, package_bytes=1_990_000), point("uniform-bits", "int8"))
+    text = page(
+        point("mixed-bit", "2 MB", agreement_db=61.04, package_bytes=1_990_000),
+        point("uniform-bits", "int8"),
+        point("selective-mixed-bit", "1 MB", agreement_db=74.0, agreement_with="the-parent"),
+    )
     tables = [row for row in rows(text) if row[0] == "technique"]
     assert ["agreement dB" in header for header in tables] == [False, True]
-    assert [row[-2] for row in rows(text) if row[0] in ("a format for each layer", "one format for all layers")] == [
-        "–",
-        "61.0",
-    ]
+    last = rows(text)[-3:]
+    assert [row[1] for row in last] == ["int8", "2 MB", "1 MB"]
+    assert [row[-3:-1] for row in last] == [["–", "–"], ["61.0", "the whole network"], ["74.0", "`the-parent`"]]
 
 
-def test_times_of_several_machines_are_told_apart() -> None:
-    speed = SpeedRecord(seconds_per_megapixel=9.0, compute="bfloat16", machine="a big one")
-    text = page(point("selective", speed=speed))
-    assert [row[-1] for row in rows(text)[2:]] == ["12.0 (1)", "12.0 (1)", "9.0 (2)"]
-    assert f"on (1) {MACHINE}, float32; (2) a big one, bfloat16." in text
-    assert f"megapixel of photo on {MACHINE}, float32." in page()
+OTHER = SpeedRecord(seconds_per_megapixel=9.0, compute="bfloat16", machine="a big one")
+
+
+def test_times_of_another_run_are_left_out_and_said_to_be() -> None:
+    text = page(point("selective", speed=OTHER))
+    assert [row[-1] for row in rows(text)[2:]] == ["12.0", "12.0", "–"]
+    assert f"megapixel of photo on {MACHINE}, float32. Times of 1 network were measured in other runs; they are" in text
+    assert "Times of" not in page()
+    whole_only = replace(ONE, speed=None)
+    alone = page(manifest=Manifest(releases=(whole_only, heads_removed(whole_only, 1), heads_removed(ONE, 2))))
+    assert [row[-1] for row in rows(alone)[2:]] == ["–"] * 3
+    assert "Times of 1 network were measured, but none of the whole network; they are left out" in alone
+    assert "s/MP is" not in alone
+    [first, second, third] = csv.DictReader(io.StringIO(table_csv(studies(point("selective", speed=OTHER)), "heads")))
+    assert [row["seconds_per_megapixel"] for row in (first, second, third)] == ["12.0", "12.0", ""]
+    assert third["machine"] == ""
+
+
+def test_scores_of_two_tools_are_marked() -> None:
+    points = [point("selective", f"{i} %", metrics=(metric(35.0, tool="test 1, coarse"),)) for i in range(2)]
+    text = page(*points)
+    header, _, *body = rows(text)
+    assert [row[header.index("PSNR Set5")] for row in body] == ["37.00 (1)", "36.50 (1)", "35.00 (2)", "35.00 (2)"]
+    assert "Scores are by (1) test 1; (2) test 1, coarse; a difference between scores of two tools is no loss." in text
+    assert "Scores are by" not in page(point("selective"))
+    # one that both tools scored has the score of the tool that scored most
+    again = point("whole", metrics=(metric(36.9, tool="test 1, coarse"),))
+    _, _, first, *_ = rows(page(*points, again))
+    assert first[header.index("PSNR Set5")] == "36.90 (1)"
+    read = csv.DictReader(io.StringIO(table_csv(studies(*points, again), "heads")))
+    assert [row["tool_Set5"] for row in read] == ["test 1, coarse", "test 1", "test 1, coarse", "test 1, coarse"]
+
+
+def test_a_table_is_of_one_tool_where_its_own_rows_have_one() -> None:
+    """However many others of the study another tool scored."""
+    coarse = "test 1, coarse"
+    others = [point("selective", f"{i} %", metrics=(metric(35.0, tool=coarse),)) for i in range(5)]
+    text = page(*others, point("whole", metrics=(metric(36.9, tool=coarse),)), point("uniform-bits", "int8"))
+    [header, *body] = rows(text.split("## Formats")[1])
+    assert [row[header.index("PSNR Set5")] for row in body[1:]] == ["37.00", "36.90"]
+
+
+def test_a_share_of_something_else_says_of_what() -> None:
+    by_macs = compressed(ONE, "selective", 0.4, word="m40", sparsity=0.38, measure="macs")
+    text = page(
+        point("selective", "30 %", measure="milliseconds", share=0.3), manifest=Manifest(releases=(ONE, by_macs))
+    )
+    assert [row[1] for row in rows(text)[3:]] == [
+        "30 % (30 % of the measured time)", f"`{by_macs.id}`: Tiny, m40 (40 % of the multiplications)",
+    ]  # fmt: skip
+
+
+def test_zeros_say_of_what_they_are_a_share() -> None:
+    text = page(point("magnitude-l1", "30 % zeros"))
+    assert rows(text)[-1][1] == "30 % zeros, of all parameters"
+    assert "in the name of a variant that ships is a share of the weights of its linear layers" in text
+
+
+def test_how_networks_were_distilled_is_said_once() -> None:
+    taught = [point("selective-distilled", f"{i} %", recipe="Muon") for i in range(2)]
+    assert page(*taught).count("Distilled by Muon.") == 1
+    both = page(*taught, point("selective-distilled", "more", recipe="Adam"))
+    assert "Distilled by Muon (0 %; 1 %). Distilled by Adam (more)." in both
+
+
+def test_what_proves_little_is_said_to() -> None:
+    light = whole("swinir-light")
+    light = replace(light, variant=replace(light.variant, trained="photos39"))
+    quick = whole("swinir-quick")
+    manifest = Manifest(releases=(light, heads_removed(light, 1), quick, heads_removed(quick, 1)))
+    merged = merge_studies(manifest, ())
+    named = NamedFigure(file="f", heading="F", figure=figure_loss(merged[1], "Set5"))
+    text = markdown_report(manifest, merged, [named])
+    tables, figures = text.split("## F\n")
+    words = "Half of the light network has learned nothing"
+    assert tables.count(words) == figures.count(words) == 1
+    assert tables.index("### swinir-quick") < tables.index("### swinir-light") < tables.index(words)
+    assert words not in figure_loss(merged[0], "Set5").note
+    assert words in figure_speed(merged[1]).note
+    assert figure_psnr(manifest, (), "Set5").note.count(words) == 1
 
 
 def test_what_scores_are_worth_is_said() -> None:
@@ -144,8 +233,8 @@ def test_csv_reads_back_to_the_same_numbers(psnr: float, ssim: float, share: flo
 def test_all_studies_share_a_csv_with_all_data_sets() -> None:
     int8 = compressed(ONE, "quantize", precision="int8")
     other = study(point("uniform-bits", metrics=(metric(30.0, "Kodak24"),)), whole_id="other", family="other")
-    studies = merge_studies(Manifest(releases=(ONE, int8)), [other])
-    first, second, third = csv.DictReader(io.StringIO(table_csv(studies, "formats")))
+    merged = merge_studies(Manifest(releases=(ONE, int8)), [other])
+    first, second, third = csv.DictReader(io.StringIO(table_csv(merged, "formats")))
     assert (first["psnr_db_Set5"], first["psnr_db_Kodak24"]) == ("37.0", "")
     assert (second["release"], second["seconds_per_megapixel"], second["machine"]) == (int8.id, "12.0", MACHINE)
     assert (third["whole"], third["psnr_db_Set5"], third["psnr_db_Kodak24"]) == ("other", "", "30.0")

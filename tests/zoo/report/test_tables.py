@@ -2,8 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.zoo.report.made import point, study
-from zoo.report.figures import TECHNIQUES
 from zoo.report.tables import tables_of
+from zoo.report.techniques import TECHNIQUES
 from zoo.study import StudyPoint
 
 some = st.builds(

@@ -225,6 +225,7 @@ class TestFloors:
         begin(other)
         with pytest.raises(OptionError, match=r"show seams of .* a larger overlap is needed"):
             build(other, "tiny", quiet)
+        assert list((tmp_path / "builtin").rglob("*.zip*")) == []
 
 
 @pytest.mark.parametrize("change", ["tile", "damage", "tool"])
@@ -299,6 +300,16 @@ def test_a_second_build_makes_nothing_and_a_fresh_one_makes_the_same_bytes(built
     build(replace(built, is_fresh=True), "tiny", quiet)
     assert hashes(built) == before
     assert json.loads((built.home / "manifest.json").read_text()) == json.loads(document)
+
+
+@pytest.mark.usefixtures("plan_of_tiny")
+def test_a_build_keeps_the_default(built: BuildOptions) -> None:
+    manifest = load_manifest(built.home / "manifest.json")
+    assert manifest.default_id == IDS[0]
+    save_manifest(replace(manifest, default_id=IDS[2]), built.home / "manifest.json")
+    build(built, "tiny", quiet)
+    assert load_manifest(built.home / "manifest.json").default_id == IDS[2]
+    save_manifest(manifest, built.home / "manifest.json")
 
 
 def test_new_words_of_a_plan_reach_what_is_there(built: BuildOptions, monkeypatch: pytest.MonkeyPatch) -> None:

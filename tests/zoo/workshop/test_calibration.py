@@ -92,3 +92,19 @@ def test_tiles_are_floats_from_0_to_1(photos: Path) -> None:
     tiles = calibrate(CalibrationOptions(photos=photos, tiles=4, side=16), 2).tiles
     assert tiles.dtype == torch.float32
     assert 0 <= float(tiles.min()) < float(tiles.max()) <= 1
+
+
+def test_the_record_tells_into_what_strips_were_cut(photos: Path) -> None:
+    options = CalibrationOptions(photos=photos, tiles=4, side=16)
+    assert calibrate(options, 2).record.cell is None
+    assert calibrate(replace(options, cell=32), 2).record.cell == 32
+
+
+def test_tiles_are_as_large_as_the_window_lets_them_be(photos: Path) -> None:
+    options = CalibrationOptions(photos=photos, tiles=4, side=16)
+    for window, side in ((1, 16), (8, 16), (6, 12), (7, 14), (16, 16)):
+        calibration = calibrate(options, 2, window)
+        assert calibration.record.side == side
+        assert calibration.tiles.shape == (4, 3, side, side)
+    with pytest.raises(OptionError, match="Tiles of 16 pixels hold no window of 17"):
+        calibrate(options, 2, 17)

@@ -1,6 +1,8 @@
 """Distillation: the student comes nearer to the teacher, the start is not destroyed, and a run can be interrupted."""
 
+import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from sr_core.compress.heads import prune_heads
 from sr_core.errors import OptionError
 from sr_core.spec import swinir_spec
 from tests.peers import randomize
-from zoo.workshop.distill import DistillOptions, distill
-from zoo.workshop.photos import PhotoPair, load_pairs
+from tests.zoo.workshop.conftest import draw
+from zoo.workshop.distill import DistillOptions, distill, finetune_record
+from zoo.workshop.photos import PhotoPair, load_pairs, read_photos
 
 SPEC = swinir_spec(scale=2, embed_dim=8, depths=(1, 1), heads=2)
 
@@ -193,3 +196,70 @@ def test_photos_smaller_than_a_crop_and_other_scales_are_refused(
     other = build(swinir_spec(scale=3, embed_dim=8, depths=(1,), heads=2))
     with pytest.raises(OptionError, match="scale 3 cannot teach one of scale 2"):
         distill(other, student, options)
+
+
+def test_a_fresh_run_begins_again(teacher: SwinIR, student: SwinIR, options: DistillOptions, tmp_path: Path) -> None:
+    first = distill(teacher, student, options, tmp_path)
+    starts: list[object] = []
+
+    def listen(event: str, record: dict[str, object]) -> None:
+        starts.append(event)
+
+    distill(teacher, student, options, tmp_path, listen)
+    assert starts == ["start"], "a finished run has no step left"
+    starts.clear()
+    again = distill(teacher, student, options, tmp_path, listen, is_fresh=True)
+    assert starts == ["start", "loss", "loss"]
+    assert all(value.equal(again.state_dict()[name]) for name, value in first.state_dict().items())
+    other = replace(options, seed=1)
+    distill(teacher, student, other, tmp_path, is_fresh=True)
+    distill(teacher, student, other, tmp_path)
+
+
+def test_a_fresh_run_that_is_interrupted_early_does_not_go_on_with_the_old_one(
+    teacher: SwinIR, student: SwinIR, options: DistillOptions, tmp_path: Path
+) -> None:
+    distill(teacher, student, options, tmp_path)
+
+    class StopError(Exception):
+        pass
+
+    def stop(_event: str, _record: dict[str, object]) -> None:
+        raise StopError
+
+    with pytest.raises(StopError):
+        distill(teacher, student, options, tmp_path, stop, is_fresh=True)
+    assert not (tmp_path / "distill.pt").exists()
+
+
+def test_a_run_does_not_go_on_with_other_photos(
+    teacher: SwinIR, student: SwinIR, options: DistillOptions, tmp_path: Path
+) -> None:
+    distill(teacher, student, options, tmp_path / "run")
+    draw(9).save(options.photos / "0.png")
+    with pytest.raises(OptionError, match="is of another distillation"):
+        distill(teacher, student, options, tmp_path / "run")
+
+
+def test_the_record_tells_which_photos_and_on_what(
+    options: DistillOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = replace(options, words="drawings", cell=32)
+    record = finetune_record(options)
+    assert (record.steps, record.photos, record.recipe, record.seed) == (12, "drawings", options.recipe, 0)
+    assert record.cell == 32
+    digest = hashlib.sha256()
+    for _, photo in read_photos(options.photos):
+        digest.update(b"(64, 64, 3)" + photo.tobytes())
+    assert record.photos_sha256 == digest.hexdigest()
+    shutil.copytree(options.photos, tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "notes.txt").unlink()
+    assert finetune_record(replace(options, photos=tmp_path / "elsewhere")) == record
+    draw(9).save(options.photos / "0.png")
+    assert finetune_record(options).photos_sha256 != record.photos_sha256
+    for compute in ("float32", "bfloat16"):
+        monkeypatch.setattr("zoo.workshop.descent.fast_compute", lambda compute=compute: compute)
+        assert finetune_record(options).device == f"cpu, {compute} products"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert finetune_record(options).device == "cuda, bfloat16 products"

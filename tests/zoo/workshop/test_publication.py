@@ -136,3 +136,17 @@ def test_a_damaged_file_is_not_published(home: Path) -> None:
     (home / "builtin" / default.weights.path).write_bytes(b"damaged")
     with pytest.raises(WeightsError, match="is damaged"):
         plan_publication(home, "tiny", REPO)
+
+
+def test_the_list_has_the_default_of_the_manifest_and_the_root_the_first(home: Path) -> None:
+    manifest = load_manifest(home / "manifest.json")
+    whole, exact, other = manifest.releases
+    save_manifest(replace(manifest, default_id=exact.id), home / "manifest.json")
+    listed = {
+        family: json.loads(content(plan_publication(home, family, REPO), "zoo.json")) for family in ("tiny", "other")
+    }
+    assert listed["tiny"]["default"] == exact.id
+    assert [one["id"] for one in listed["tiny"]["releases"]] == [whole.id, exact.id]
+    assert listed["other"]["default"] == other.id
+    root = content(plan_publication(home, "tiny", REPO), "config.json")
+    assert json.loads(root)["id"] == whole.id

@@ -19,11 +19,12 @@ from zoo import __main__ as command
 from zoo.card import model_card
 from zoo.manifest import Manifest, load_manifest, save_manifest
 from zoo.release import Release
-from zoo.workshop import plans
+from zoo.workshop import derivation, plans
 from zoo.workshop.build import BuildOptions, build
 from zoo.workshop.calibration import CalibrationOptions
 from zoo.workshop.distill import DistillOptions
 from zoo.workshop.packages import PackageOptions
+from zoo.workshop.photos import hash_photos
 from zoo.workshop.plans import PlannedVariant, mixed, plan, pruned
 from zoo.workshop.proving import verify
 
@@ -211,13 +212,15 @@ def test_an_unfinished_distillation_waits_in_its_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_package_over_its_budget_is_refused(copied: BuildOptions) -> None:
+def test_a_package_over_its_budget_is_refused_and_leaves_nothing(copied: BuildOptions) -> None:
+    before = {path.name for path in (copied.home / "builtin" / "coreml").iterdir()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("zoo.workshop.derivation.BitBudget", lambda package_bytes, tile: None)
         patch.setattr("zoo.workshop.derivation.quantize_selective", _as_float16)
         small = replace(MIXED, package_budget=20_000)
         with pytest.raises(PackageError, match=r"takes [\d,]+ bytes, more than the 20,000 that were planned"):
             built(copied, (*PLAN[:3], small))
+    assert {path.name for path in (copied.home / "builtin" / "coreml").iterdir()} == before
 
 
 def _as_float16(module: Any, _tiles: Any, _budget: Any, _report: Any) -> Any:
@@ -313,3 +316,121 @@ def test_a_manifest_that_contradicts_itself_is_refused(family: BuildOptions, tmp
         save_manifest(Manifest(releases=(replace(release, compression=record),)), tmp_path / "manifest.json")
         with pytest.raises(ModelError, match=sentence):
             load_manifest(tmp_path / "manifest.json")
+
+
+class TestRecords:
+    """What was made before a record told more is not made again for that."""
+
+    @staticmethod
+    def changed(options: BuildOptions, **changes: Any) -> None:
+        """Puts other words of the distillation into the manifest."""
+        listed = list(releases(options))
+        assert listed[2].compression is not None
+        assert listed[2].compression.finetune is not None
+        finetune = replace(listed[2].compression.finetune, **changes)
+        listed[2] = replace(listed[2], compression=replace(listed[2].compression, finetune=finetune))
+        save_manifest(Manifest(releases=tuple(listed)), options.home / "manifest.json")
+
+    def test_new_builds_tell_all(self, family: BuildOptions) -> None:
+        taught = releases(family)[2].compression
+        assert taught is not None
+        assert taught.finetune is not None
+        assert taught.finetune.photos_sha256 == hash_photos(family.photos)
+        assert taught.finetune.device.startswith("cpu, ")
+        assert taught.finetune.cell is None
+
+    def test_a_record_from_before_stands(self, copied: BuildOptions) -> None:
+        self.changed(copied, photos_sha256="", device="")
+        assert built(copied, PLAN[:3]) == ["weights are there"] * 2
+        assert copied.finetune is not None
+        in_squares = replace(copied, finetune=replace(copied.finetune, cell=64))
+        assert built(in_squares, PLAN[:3]) == ["weights are there"] * 2, "it did not tell of squares either"
+
+    def test_another_device_is_no_reason(self, copied: BuildOptions) -> None:
+        self.changed(copied, device="cuda, bfloat16 products")
+        assert built(copied, PLAN[:3]) == ["weights are there"] * 2
+
+    @pytest.mark.parametrize("changes", [{"photos_sha256": "1" * 64}, {"cell": 64}], ids=["photos", "cell"])
+    def test_other_photos_and_squares_are_a_reason(self, copied: BuildOptions, changes: dict[str, Any]) -> None:
+        self.changed(copied, **changes)
+        said = built(copied, PLAN[:3])
+        assert said[0] == "weights are there"
+        assert said[1] == "the same weights again"
+        assert releases(copied)[2] != changes
+
+    @pytest.mark.parametrize("changes", [{"photos": "others"}, {"steps": 9}, {"seed": 5}, {"recipe": "another"}])
+    def test_what_records_always_told_is_a_reason_in_those_from_before_too(
+        self, copied: BuildOptions, changes: dict[str, Any]
+    ) -> None:
+        self.changed(copied, photos_sha256="", device="", **changes)
+        assert built(copied, PLAN[:3]) == ["weights are there", "the same weights again"]
+
+    def test_the_squares_of_calibration_show_in_its_tiles(self, copied: BuildOptions) -> None:
+        listed = list(releases(copied))
+        for i, release in enumerate(listed[1:], 1):
+            assert release.compression is not None
+            assert release.compression.calibration is not None
+            record = replace(release.compression.calibration, cell=72)
+            listed[i] = replace(release, compression=replace(release.compression, calibration=record))
+        save_manifest(Manifest(releases=tuple(listed)), copied.home / "manifest.json")
+        assert [words.split(";")[0] for words in built(copied)] == ["weights are there"] * 3
+
+
+def test_fresh_reaches_what_waits_in_the_folder_of_runs(copied: BuildOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    for name in ("costs_of", "distill"):
+        real = getattr(derivation, name)
+
+        def spy(*given: Any, real: Any = real, is_fresh: bool, **more: Any) -> Any:
+            asked.append(is_fresh)
+            return real(*given, is_fresh=is_fresh, **more)
+
+        monkeypatch.setattr(derivation, name, spy)
+    waiting = replace(copied, runs=copied.home / "runs", is_fresh=True)
+    built(waiting, PLAN[:3])
+    assert asked == [True, True]
+    asked.clear()
+    (copied.home / "builtin" / f"{IDS[1]}.safetensors").unlink()
+    (copied.home / "builtin" / f"{IDS[2]}.safetensors").unlink()
+    built(replace(waiting, is_fresh=False), PLAN[:3])
+    assert asked == [False, False]
+
+
+def test_what_is_calibrated_on_and_scored_is_refused(tmp_path: Path) -> None:
+    options = options_in(tmp_path)
+    begin(options)
+    scored = replace(options, datasets=(options.photos,))
+    with pytest.raises(OptionError, match=r"calibrate on, two drawings, show what is scored in photos \(0, 1\)"):
+        built(scored, PLAN[:2])
+    assert [release.id for release in releases(options)] == IDS[:1]
+    built(options, PLAN[:2])
+    built(scored, PLAN[:2])  # what is there, is not calibrated again, and may be scored anywhere
+    assert {metric.dataset for metric in releases(options)[1].metrics} == {"photos"}
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (["--calibration-tiles", "4"], "--calibration-tiles would do nothing without --calibration."),
+        (["--calibration-words", "x"], "--calibration-words would do nothing without --calibration."),
+        (["--cell", "64"], "--cell would do nothing without --calibration or --finetune."),
+        (["--threads", "1"], "--threads would do nothing without --finetune."),
+        (["--finetune-photos", "x"], "--finetune-photos would do nothing without --finetune."),
+        (["--finetune-words", "x"], "--finetune-words would do nothing without --finetune."),
+        (["--finetune-seed", "0"], "--finetune-seed would do nothing without --finetune."),
+        (
+            ["--finetune-steps", "1", "--finetune-batch", "1", "--finetune-rate", "1"],
+            "--finetune-steps and --finetune-batch and --finetune-rate would do nothing without --finetune.",
+        ),
+        (["--finetune-patch", "2"], "--finetune-patch would do nothing without --finetune."),
+        (["--finetune-optimizer", "adam"], "--finetune-optimizer would do nothing without --finetune."),
+        (["--finetune-pool", "2"], "--finetune-pool would do nothing without --finetune."),
+    ],
+)
+@pytest.mark.parametrize("asked", [["build"], ["study", "--data", "x"]], ids=["build", "study"])
+def test_options_that_would_be_ignored_are_refused(
+    family: BuildOptions, capsys: pytest.CaptureFixture[str], asked: list[str], given: list[str], sentence: str
+) -> None:
+    photos = ["--family", "tiny", "--photos", str(family.photos)]
+    assert command.main(["--home", str(family.home), *asked, *photos, *given]) == 1
+    assert capsys.readouterr().err == f"{sentence}\n"

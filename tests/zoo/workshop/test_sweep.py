@@ -3,12 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
 from sr_core.arch.weights import load_described
-from sr_core.compress.cost import count_parameters
+from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
 from sr_core.errors import OptionError
 from tests.zoo.workshop.conftest import draw
 from tests.zoo.workshop.test_build import begin, releases
@@ -17,6 +18,7 @@ from zoo.release import Release
 from zoo.study import Study, StudyPoint, load_study
 from zoo.workshop.build import BuildOptions
 from zoo.workshop.calibration import CalibrationOptions
+from zoo.workshop.candidates import TECHNIQUES, Amounts
 from zoo.workshop.distill import DistillOptions
 from zoo.workshop.sweep import SweepOptions, sweep, time_points
 
@@ -35,8 +37,11 @@ def options_in(folder: Path) -> SweepOptions:
         home=folder,
         datasets=(folder / "Drawn",),
         calibration=CalibrationOptions(photos=folder / "photos", tiles=4, side=16),
-        shares=(0.1, 0.2),
-        finetune=DistillOptions(photos=folder / "photos", steps=3, batch=1, patch=16, warmup=1),
+        amounts=Amounts(
+            techniques=TECHNIQUES[:6],
+            shares=(0.1, 0.2),
+            finetune=DistillOptions(photos=folder / "photos", steps=3, batch=1, patch=16, warmup=1),
+        ),
         keep=folder / "kept",
     )
 
@@ -121,8 +126,9 @@ def test_kept_networks_are_those_of_the_points(swept: tuple[SweepOptions, Study]
 
 def test_what_is_there_is_not_made_again(copied: SweepOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     before = copied.study_path.read_bytes()
-    for name in ("prune_heads", "prune_magnitude", "costs_of", "distill", "evaluate"):
-        monkeypatch.setattr(f"zoo.workshop.sweep.{name}", None)
+    for name in ("candidates.prune_heads", "candidates.prune_magnitude", "candidates.costs_of", "candidates.distill"):
+        monkeypatch.setattr(f"zoo.workshop.{name}", None)
+    monkeypatch.setattr("zoo.workshop.sweep.evaluate", None)
     assert all(line.endswith("(was there)") for line in said(copied))
     assert copied.study_path.read_bytes() == before
 
@@ -138,15 +144,27 @@ def test_an_interrupted_sweep_goes_on(copied: SweepOptions) -> None:
 
 
 def test_another_benchmark_is_added_to_the_points(copied: SweepOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zoo.workshop.sweep.costs_of", None)
-    sweep(replace(copied, datasets=(*copied.datasets, copied.home / "photos")), whole_of(copied), quiet)
+    monkeypatch.setattr("zoo.workshop.candidates.costs_of", None)
+    (copied.home / "Other").mkdir()
+    draw(12, 72).save(copied.home / "Other" / "12.png")
+    sweep(replace(copied, datasets=(*copied.datasets, copied.home / "Other")), whole_of(copied), quiet)
     [study] = load_study(copied.study_path)
     for point in study.points:
-        assert {metric.dataset for metric in point.metrics} == {"Drawn", "photos"}
+        assert {metric.dataset for metric in point.metrics} == {"Drawn", "Other"}
+
+
+def test_what_is_calibrated_on_is_not_scored(copied: SweepOptions) -> None:
+    before = copied.study_path.read_bytes()
+    scored = replace(copied, datasets=(copied.home / "photos",))
+    with pytest.raises(OptionError, match=r"calibrate on, 2 photos in photos, show what is scored in photos \(0, 1\)"):
+        sweep(scored, whole_of(copied), quiet)
+    assert copied.study_path.read_bytes() == before
+    plain = replace(scored.amounts, techniques=("whole",))
+    sweep(replace(scored, amounts=plain), whole_of(copied), quiet)  # nothing is calibrated for that
 
 
 def test_a_study_of_other_tiles_or_weights_is_begun_anew_only_when_asked(copied: SweepOptions) -> None:
-    few = replace(copied, techniques=("whole", "heads-l1"))
+    few = replace(copied, amounts=Amounts(techniques=("whole", "heads-l1")))
     other = replace(few, calibration=replace(few.calibration, tiles=5))
     before = copied.study_path.read_bytes()
     with pytest.raises(OptionError, match=r"was made with 4 tiles .* and this is 5 tiles .* --fresh begins"):
@@ -165,13 +183,6 @@ def load_first(document: bytes) -> StudyPoint:
     return TypeAdapter(StudyPoint).validate_json(json.dumps(point))
 
 
-def test_without_finetune_nothing_is_distilled(copied: SweepOptions) -> None:
-    copied.study_path.unlink()
-    plain = replace(copied, finetune=None, shares=(0.1,), techniques=("selective-repair", "selective-distilled"))
-    study = sweep(plain, whole_of(plain), quiet)
-    assert [point.technique for point in study.points] == ["selective-repair"]
-
-
 def test_kept_networks_are_timed_in_one_run(copied: SweepOptions) -> None:
     study = time_points(copied, whole_of(copied), "a test", side=24, rounds=1)
     assert load_study(copied.study_path) == (study,)
@@ -186,11 +197,72 @@ def test_what_was_not_kept_cannot_be_timed(copied: SweepOptions) -> None:
         time_points(replace(copied, keep=None), whole_of(copied), "a test", side=24, rounds=1)
 
 
-def test_sweeps_that_cannot_be_made_are_refused(copied: SweepOptions) -> None:
-    with pytest.raises(OptionError, match="not over mixed-bit"):
-        replace(copied, techniques=("mixed-bit",))
-    with pytest.raises(OptionError, match="above 0 and below 1"):
-        replace(copied, shares=(0.1, 1.0))
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"shares": (0.1, 1.0)}, "above 0 and below 1"),
+        ({"techniques": ("selective-distilled",)}, "needs to be told how to distill"),
+        ({"techniques": ("whole", "mixed-bit")}, "need sizes of packages"),
+        ({"megabytes": (0.0,)}, "sizes of packages must be above 0"),
+    ],
+)
+def test_amounts_that_cannot_be_swept_over_are_refused(asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Amounts(**asked)
+
+
+def asked_of(copied: SweepOptions, amounts: Amounts, *, packages: bool = False) -> tuple[StudyPoint, ...]:
+    """Returns the points of a study that is made of these amounts only."""
+    copied.study_path.unlink()
+    options = replace(copied, amounts=amounts, photos=copied.home / "photos" if packages else None)
+    return sweep(options, whole_of(options), quiet).points
+
+
+def test_what_is_counted_decides_what_goes(copied: SweepOptions) -> None:
+    whole = whole_of(copied).variant.spec
+    for measure, words in (("macs", "30 % of the multiplications"), ("milliseconds", "30 % of the measured time")):
+        [point] = asked_of(copied, Amounts(techniques=("selective-repair",), shares=(0.3,), measure=measure))
+        assert (point.words, point.measure, point.share) == (words, measure, 0.3)
+    [point] = asked_of(copied, Amounts(techniques=("selective",), shares=(0.3,), measure="macs"))
+    assert copied.keep is not None
+    [path] = copied.keep.glob("*-selective30m-float16.safetensors")
+    spec = load_described(path)[1].spec
+    assert count_macs_per_megapixel(spec).total <= 0.7 * count_macs_per_megapixel(whole).total
+
+
+@pytest.mark.slow
+def test_points_have_packages_and_coarse_ones_their_agreement(copied: SweepOptions) -> None:
+    photos = copied.home / "photos"
+    for path in photos.iterdir():
+        draw(3, 160).save(path)
+    amounts = Amounts(
+        techniques=(
+            "whole",
+            "selective-repair",
+            "uniform-bits",
+            "mixed-bit",
+            "selective-mixed-bit",
+            "mixed-bit-selective",
+        ),
+        shares=(0.2,),
+        megabytes=(0.055,),
+    )
+    found = {(one.technique, one.words): one for one in asked_of(copied, amounts, packages=True)}
+    whole, small = found["whole", "whole"], found["selective-repair", "20 % of the parameters"]
+    assert None not in (whole.package_bytes, small.package_bytes)
+    assert small.package_bytes < whole.package_bytes
+    assert whole.agreement_db is None
+    coarse = [point for point in found.values() if "bit" in point.technique]
+    assert len(coarse) == 6
+    for point in coarse:
+        assert point.agreement_db is not None
+        assert 20 < point.agreement_db < 100
+        if point.technique != "uniform-bits":
+            assert point.package_bytes <= 55_000
+    assert found["uniform-bits", "int8"].agreement_db > found["uniform-bits", "palette4"].agreement_db
+    both = [point for point in coarse if "selective" in point.technique]
+    assert all(point.sparsity >= 0.2 for point in both)
+    assert len({point.technique for point in both}) == 2
 
 
 def test_from_the_command_line(copied: SweepOptions, capsys: pytest.CaptureFixture[str]) -> None:
