@@ -76,8 +76,8 @@ def photos_words(count: float) -> str:
 
 
 def run_of(speed: SpeedRecord) -> str:
-    """Returns in words in which run a time was measured: on what, and in which arithmetic."""
-    return f"{speed.machine}, {speed.compute}"
+    """Returns in words in which run a time was measured: on what, in which arithmetic, and when."""
+    return ", ".join(part for part in (speed.machine, speed.compute, speed.run) if part)
 
 
 def photo_times(release: Release) -> tuple[PhotoTime, ...]:

@@ -109,11 +109,20 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpeedRecord:
-    """Measured time for a megapixel of photo, overlaps of tiles included, with the machine it was measured on."""
+    """Measured time for a megapixel of photo, overlaps of tiles included.
+
+    Attributes:
+        seconds_per_megapixel: The median of the rounds.
+        compute: Number format of the products.
+        machine: The machine it was measured on, in words.
+        run: When the run began in which it was measured; times of other runs are no measure of this one. Empty in
+            records from before this was recorded.
+    """
 
     seconds_per_megapixel: float
     compute: Literal["float32", "bfloat16"]
     machine: str
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

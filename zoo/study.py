@@ -23,6 +23,7 @@ __all__ = [
     "Study",
     "StudyPoint",
     "Technique",
+    "add_points",
     "change_studies",
     "load_study",
     "put_points",
@@ -150,6 +151,20 @@ def save_study(study: Study, path: Path = STUDY_PATH) -> None:
         ModelError: The file that is there is damaged, or the study is not sound; then nothing is written.
     """
     change_studies(path, lambda studies: _put(studies, study))
+
+
+def add_points(study: Study, points: Iterable[StudyPoint], path: Path = STUDY_PATH) -> Study:
+    """Returns a study with more points, as it is in the file then: what others added meanwhile stays.
+
+    Raises:
+        ModelError: The file that is there is damaged, or a point is not sound; then nothing is written.
+    """
+
+    def change(studies: tuple[Study, ...]) -> tuple[Study, ...]:
+        now = next((one for one in studies if one.whole == study.whole), study)
+        return _put(studies, put_points(replace(now, date=study.date), points))
+
+    return next(one for one in change_studies(path, change) if one.whole == study.whole)
 
 
 def change_studies(path: Path, change: Callable[[tuple[Study, ...]], tuple[Study, ...]]) -> tuple[Study, ...]:

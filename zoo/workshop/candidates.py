@@ -1,5 +1,6 @@
 """The networks of a study: what each technique makes of a whole network, at each amount."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,9 +25,8 @@ from sr_core.compress.mixedbit import (
 )
 from sr_core.compress.package_size import package_bytes_of
 from sr_core.compress.quantize import quantize
-from sr_core.compress.removal import remove
-from sr_core.compress.repair import repair
-from sr_core.compress.selective import Budget, Costs, Measure, choose, measure_costs
+from sr_core.compress.removal import Removal
+from sr_core.compress.selective import Budget, Costs, Measure, measure_costs, prune_selective
 from sr_core.errors import OptionError
 from sr_core.infer.window_engine import fast_compute
 from sr_core.spec import Formats, LayerFormat, Precision
@@ -260,13 +260,13 @@ class Candidates:
                 is_fresh=source.is_fresh,
                 report=source.report,
             )
-        return Made(module=self._without(source.module, self._costs[repairs], share, repairs))
+        return Made(module=self._without(source.module, self._costs[repairs], share, repairs=repairs)[0])
 
-    def _without(self, module: SwinIR, costs: Costs, share: float, repairs: bool) -> SwinIR:
-        """Returns a network without what these costs say is missed least."""
-        gone = choose(module.spec, costs, self._budget(share))
-        smaller = remove(module, gone)
-        return repair(smaller, module, self._source.calibration.tiles, stages=gone.stages) if repairs else smaller
+    def _without(self, module: SwinIR, costs: Costs, share: float, *, repairs: bool) -> tuple[SwinIR, Removal]:
+        """Returns a network without what these costs say is missed least, and what that is."""
+        source = self._source
+        tiles = source.calibration.tiles
+        return prune_selective(module, tiles, self._budget(share), repairs=repairs, costs=costs, report=source.report)
 
     def _budget(self, share: float) -> Budget:
         measure = self._amounts.measure
@@ -281,7 +281,8 @@ class Candidates:
         finetune, before = self._amounts.finetune, self.smaller(share, repairs=True)
         assert finetune is not None, "refused when the amounts were made"
         _, letter = _SHARE_OF[before.measure]
-        name = f"distilled{_percent(share)}{letter}-{finetune.steps}"
+        told = hashlib.sha256(f"{finetune.recipe} {finetune.seed} {finetune.photos_words}".encode()).hexdigest()[:6]
+        name = f"distilled{_percent(share)}{letter}-{finetune.steps}-{told}"
 
         def make() -> Made:
             student, source = quantize(before.make().module, "float16"), self._source
@@ -336,8 +337,7 @@ class Candidates:
                 source.module, tiles, BitBudget(package_bytes=int(target), tile=source.tile), source.report
             )
             costs = measure_costs(whole, tiles, repairs=True, report=source.report)
-            gone = choose(whole.spec, costs, self._budget(share))
-            smaller = remove(whole, gone)
+            smaller, gone = self._without(whole, costs, share, repairs=True)
             left = _formats_left(formats, smaller, gone.stages)
             size = package_bytes_of(smaller.spec, left, source.tile)
             if size <= wanted:
@@ -345,8 +345,7 @@ class Candidates:
             target *= wanted / size
         else:
             raise OptionError(f"No network of {megabytes:g} MB was found that is quantized first and pruned then.")
-        repaired = repair(smaller, whole, tiles, stages=gone.stages)
-        return Made(module=round_network(repaired, tiles, left, source.report), formats=left)
+        return Made(module=round_network(smaller, tiles, left, source.report), formats=left)
 
 
 _STAGE: Final = re.compile(r"layers\.(\d+)\.")

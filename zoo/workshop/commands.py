@@ -37,7 +37,7 @@ from zoo.workshop.publish import run_publish
 from zoo.workshop.recipes import recipe
 from zoo.workshop.records import new_release, put_metrics, store_release, store_weights
 from zoo.workshop.seams import choose_overlap
-from zoo.workshop.speed import time_models
+from zoo.workshop.speed import name_run, time_models
 from zoo.workshop.sweep import SweepOptions, sweep, time_points
 from zoo.workshop.train import TrainOptions, train
 
@@ -104,6 +104,7 @@ def run_speed(options: argparse.Namespace) -> None:
     compute = fast_compute()
     loads = [partial(load_model, release, "auto", files) for release in releases]
     print(f"{'model':48} s/MP     speed against {releases[0].id}")
+    run = name_run()
     timings = time_models(loads, side=options.side, rounds=options.rounds)
     for release, timing in zip(releases, timings, strict=True):
         print(
@@ -111,7 +112,10 @@ def run_speed(options: argparse.Namespace) -> None:
             f"{timing.ratio:.2f} [{timing.lowest:.2f}-{timing.highest:.2f}]"
         )
         record = SpeedRecord(
-            seconds_per_megapixel=round(timing.seconds_per_megapixel, 1), compute=compute, machine=options.machine
+            seconds_per_megapixel=round(timing.seconds_per_megapixel, 1),
+            compute=compute,
+            machine=options.machine,
+            run=run,
         )
         if not options.dry_run:
             store_release(options.home, release.id, partial(_timed, release, record))
@@ -188,6 +192,8 @@ def run_build(options: argparse.Namespace) -> None:
 
 def run_study(options: argparse.Namespace) -> None:
     """Measures what each technique makes of a family's whole network, and writes it into the study."""
+    if options.machine and options.keep is None:
+        raise OptionError("Only networks that were kept are timed; name a folder for them with --keep.")
     [whole, *_] = whole_releases(load_manifest(options.home / "manifest.json"), options.family)
     amounts = Amounts(
         techniques=tuple(options.techniques),

@@ -25,7 +25,7 @@ from zoo.workshop.stock import Stock
 
 __all__ = ["LESSONS", "Derivation", "Derived", "Means"]
 
-SPARE_BYTES: Final = 2_000
+SPARE_BYTES: Final = 500
 """Kept free in a package for what a plan does not count to the byte: names, and multiplications by the rescale."""
 
 LESSONS: Final = "lessons"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from statistics import median
 from time import perf_counter
 
@@ -12,7 +13,7 @@ from sr_core.image.picture import Picture
 from sr_core.infer.model import LoadedModel
 from sr_core.infer.upscale import run_to_end, upscale
 
-__all__ = ["Timing", "time_models"]
+__all__ = ["Timing", "name_run", "time_models"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,11 @@ class Timing:
     ratio: float
     lowest: float
     highest: float
+
+
+def name_run() -> str:
+    """Returns what tells a run that begins now from every other."""
+    return f"run of {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def time_models(models: Sequence[Callable[[], LoadedModel]], *, side: int, rounds: int) -> list[Timing]:

@@ -24,7 +24,7 @@ from sr_core.infer.window_engine import WindowEngine, fast_compute
 from sr_core.spec import Formats, Variant
 from zoo.release import Metric, Release, SpeedRecord
 from zoo.report.accounts import count_qkv_zeros, sparsity_qkv
-from zoo.study import STUDY_PATH, Study, StudyPoint, load_study, put_points, save_study
+from zoo.study import STUDY_PATH, Study, StudyPoint, add_points, change_studies, load_study
 from zoo.workshop.calibration import Calibration, CalibrationOptions, calibrate
 from zoo.workshop.candidates import Amounts, Candidate, Candidates, Source
 from zoo.workshop.evaluate import evaluate, summarize
@@ -34,7 +34,7 @@ from zoo.workshop.packages import Networks, PackageOptions, package_text, plan_p
 from zoo.workshop.photos import PhotoPair, validation_pairs
 from zoo.workshop.plans import ANY_FORMATS
 from zoo.workshop.records import cost_record
-from zoo.workshop.speed import time_models
+from zoo.workshop.speed import name_run, time_models
 from zoo.workshop.stock import Stock
 
 __all__ = ["SweepOptions", "sweep", "time_points"]
@@ -53,7 +53,7 @@ class SweepOptions:
         runs: Folder for unfinished distillations, or None.
         keep: Folder for the networks and for what was measured to choose them, or None to keep none.
         compute: Number format of the products when pictures are scored; the scores tell when it is not float32.
-        is_fresh: Whether to begin the study anew.
+        is_fresh: Whether to measure anew what is asked for, and to begin a study of other weights or tiles.
     """
 
     home: Path
@@ -65,6 +65,14 @@ class SweepOptions:
     keep: Path | None = None
     compute: Compute = "float32"
     is_fresh: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses a sweep that cannot be made, in one sentence."""
+        names = [folder.name for folder in self.datasets]
+        if len(set(names)) < len(names):
+            raise OptionError("Two benchmark folders have the same name, which is how a study tells them apart.")
+        if self.photos is None and any("mixed-bit" in technique for technique in self.amounts.techniques):
+            raise OptionError("Techniques with mixed-bit are about packages, so packages must be made as well.")
 
     @property
     def study_path(self) -> Path:
@@ -89,29 +97,31 @@ def sweep(options: SweepOptions, whole: Release, report: Callable[[str], None]) 
     calibration = calibrate(options.calibration, spec.scale, spec.window)
     bench = _Bench(options, whole, calibration, report)
     study = next((one for one in load_study(options.study_path) if one.whole == whole.id), None)
-    if study is None or options.is_fresh:
-        study = Study(
-            family=whole.variant.family,
-            scale=spec.scale,
-            date=date.today().isoformat(),
-            calibration=bench.identity,
-            whole=whole.id,
-            points=(),
-        )
-    elif study.calibration != bench.identity:
-        raise OptionError(
-            f"The study of {whole.id} was made with {study.calibration}, and this is {bench.identity}; "
-            f"--fresh begins a new one."
-        )
+    if study is not None and _basis(study.calibration) != _basis(bench.identity):
+        if not options.is_fresh:
+            raise OptionError(
+                f"The study of {whole.id} was made with {study.calibration}, and this is {bench.identity}; "
+                f"--fresh begins a new one."
+            )
+        change_studies(options.study_path, lambda studies: tuple(one for one in studies if one.whole != whole.id))
+        study = None
+    study = study or Study(
+        family=whole.variant.family,
+        scale=spec.scale,
+        date=date.today().isoformat(),
+        calibration=bench.identity,
+        whole=whole.id,
+        points=(),
+    )
     if any("selective" in one or "mixed" in one for one in options.amounts.techniques):
         refuse_leakage(calibration, bench.pairs.items())
     for candidate in bench.candidates.list_all():
         key = (candidate.technique, candidate.words)
-        before = next((one for one in study.points if (one.technique, one.words) == key), None)
+        known = (one for one in study.points if (one.technique, one.words) == key and one.recipe == candidate.recipe)
+        before = None if options.is_fresh else next(known, None)
         point = bench.measure(candidate, before)
         if point != before:
-            study = put_points(replace(study, date=date.today().isoformat()), (point,))
-            save_study(study, options.study_path)
+            study = add_points(replace(study, date=date.today().isoformat()), (point,), options.study_path)
         report(f"{point.technique}, {point.words}: {_told(point)}{' (was there)' if point == before else ''}")
     return study
 
@@ -141,21 +151,24 @@ def time_points(options: SweepOptions, whole: Release, machine: str, *, side: in
     ]
     if not kept:
         raise OptionError("No network of the study was kept; name a folder for them with --keep.")
-    compute = fast_compute()
+    compute, run = fast_compute(), name_run()
     loads = [partial(bench.model, candidate, compute) for _, candidate in kept]
     timings = time_models(loads, side=side, rounds=rounds)
     timed = [
         replace(
             point,
             speed=SpeedRecord(
-                seconds_per_megapixel=round(timing.seconds_per_megapixel, 2), compute=compute, machine=machine
+                seconds_per_megapixel=round(timing.seconds_per_megapixel, 2), compute=compute, machine=machine, run=run
             ),
         )
         for (point, _), timing in zip(kept, timings, strict=True)
     ]
-    study = put_points(study, timed)
-    save_study(study, options.study_path)
-    return study
+    return add_points(study, timed, options.study_path)
+
+
+def _basis(identity: str) -> str:
+    """Returns on which tiles and weights a study rests, without the words for the photos."""
+    return identity[max(identity.rfind("(sha256 "), 0) :]
 
 
 class _Bench:
@@ -222,7 +235,7 @@ class _Bench:
         return f"{self._variant(candidate, formats).id}.safetensors"
 
     def _is_own(self, path: Path) -> bool:
-        return path.is_file() and read_note(path).get("study") == self.identity
+        return path.is_file() and _basis(read_note(path).get("study", "")) == _basis(self.identity)
 
     def _stored(self, candidate: Candidate, folder: Path) -> Path:
         """Returns the weight file of a candidate, which is made unless it was kept."""

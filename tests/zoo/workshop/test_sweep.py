@@ -3,23 +3,25 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter
 
 from sr_core.arch.weights import load_described
 from sr_core.compress.cost import count_macs_per_megapixel, count_parameters
+from sr_core.compress.selective import Measure
 from sr_core.errors import OptionError
 from tests.zoo.workshop.conftest import draw
 from tests.zoo.workshop.test_build import begin, releases
 from zoo import __main__ as command
 from zoo.release import Release
-from zoo.study import Study, StudyPoint, load_study
+from zoo.study import Study, StudyPoint, add_points, load_study
 from zoo.workshop.build import BuildOptions
-from zoo.workshop.calibration import CalibrationOptions
-from zoo.workshop.candidates import TECHNIQUES, Amounts
+from zoo.workshop.calibration import CalibrationOptions, calibrate
+from zoo.workshop.candidates import TECHNIQUES, Amounts, Candidates, Source
 from zoo.workshop.distill import DistillOptions
+from zoo.workshop.stock import Stock
 from zoo.workshop.sweep import SweepOptions, sweep, time_points
 
 
@@ -183,12 +185,90 @@ def load_first(document: bytes) -> StudyPoint:
     return TypeAdapter(StudyPoint).validate_json(json.dumps(point))
 
 
+def test_fresh_measures_only_what_is_asked_for_anew(copied: SweepOptions) -> None:
+    [before] = load_study(copied.study_path)
+    asked = replace(copied, amounts=Amounts(techniques=("whole", "heads-l1")), is_fresh=True)
+    words: list[str] = []
+    after = sweep(asked, whole_of(asked), words.append)
+    assert not any(line.endswith("(was there)") for line in words)
+    assert {(one.technique, one.words) for one in after.points} == {(one.technique, one.words) for one in before.points}
+
+
+def test_fresh_reaches_what_was_kept(copied: SweepOptions) -> None:
+    assert copied.keep is not None
+    costs = sorted(copied.keep.glob("costs-repaired-*.json"))
+    damaged = [path for path in costs if path.write_text("{}")]
+    assert damaged
+    amounts = Amounts(techniques=("selective-repair",), shares=(0.3,))
+    with pytest.raises(OptionError, match="is damaged; remove that file"):
+        sweep(replace(copied, amounts=amounts), whole_of(copied), quiet)
+    sweep(replace(copied, amounts=amounts, is_fresh=True), whole_of(copied), quiet)
+    assert all(path.read_text() != "{}" for path in costs)
+
+
+def test_other_words_for_the_same_tiles_are_the_same_study(copied: SweepOptions) -> None:
+    other = replace(copied, calibration=replace(copied.calibration, words="the same, in other words"))
+    assert all(line.endswith("(was there)") for line in said(other))
+
+
+def test_another_recipe_is_another_distillation(copied: SweepOptions) -> None:
+    assert copied.amounts.finetune is not None
+    finetune = replace(copied.amounts.finetune, learning_rate=0.05)
+    amounts = replace(copied.amounts, techniques=("selective-distilled",), shares=(0.1,), finetune=finetune)
+    [before] = [
+        one for one in load_study(copied.study_path)[0].points if one.words == "10 % of the parameters, 3 steps"
+    ]
+    study = sweep(replace(copied, amounts=amounts), whole_of(copied), quiet)
+    [after] = [one for one in study.points if one.words == before.words]
+    assert before.recipe != after.recipe
+    assert before.metrics != after.metrics
+
+
+def test_files_of_what_is_counted_do_not_stand_for_each_other(copied: SweepOptions) -> None:
+    whole = whole_of(copied)
+    source = Source(module=Stock(copied.home).module(whole), sha256="", calibration=calibrate(copied.calibration, 2))
+    names = [
+        candidate.name
+        for measure in get_args(Measure)
+        for candidate in Candidates(
+            source,
+            replace(copied.amounts, techniques=TECHNIQUES[3:], megabytes=(0.5, 1.0), measure=measure),
+        ).list_all()
+        if candidate.share
+    ]
+    assert len(set(names)) == len(names)
+
+
+def test_points_of_another_sweep_stay(copied: SweepOptions) -> None:
+    """Two sweeps of one family at a time: neither loses what the other has stored meanwhile."""
+    [study] = load_study(copied.study_path)
+    theirs = replace(study.points[0], technique="heads-l1", words="by another sweep")
+
+    def meanwhile(line: str) -> None:
+        if line.startswith("whole"):
+            add_points(study, (theirs,), copied.study_path)
+
+    amounts = Amounts(techniques=("whole", "magnitude-l1"), shares=(0.12,))
+    after = sweep(replace(copied, amounts=amounts), whole_of(copied), meanwhile)
+    assert theirs in after.points
+    assert load_study(copied.study_path) == (after,)
+
+
+def test_sweeps_that_cannot_be_made_are_refused(copied: SweepOptions) -> None:
+    with pytest.raises(OptionError, match="so packages must be made as well"):
+        replace(copied, amounts=Amounts(techniques=("mixed-bit",), megabytes=(1.0,)))
+    with pytest.raises(OptionError, match="have the same name"):
+        replace(copied, datasets=(*copied.datasets, copied.home / "elsewhere" / "Drawn"))
+
+
 def test_kept_networks_are_timed_in_one_run(copied: SweepOptions) -> None:
     study = time_points(copied, whole_of(copied), "a test", side=24, rounds=1)
     assert load_study(copied.study_path) == (study,)
+    assert len({point.speed and point.speed.run for point in study.points}) == 1
     for point in study.points:
         assert point.speed is not None
         assert point.speed.machine == "a test"
+        assert point.speed.run.startswith("run of 2")
         assert point.speed.seconds_per_megapixel > 0
 
 
